@@ -1,0 +1,53 @@
+//! One error type for the crate. Each variant becomes one Python exception.
+
+/// What went wrong, in words that say what was got, what was expected and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An argument whose value, shape or content cannot be used.
+    #[error("{argument} {problem}")]
+    Invalid {
+        argument: &'static str,
+        problem: String,
+    },
+
+    /// An id that is already stored.
+    #[error("id {id} is already in the index; remove it first or choose another id")]
+    DuplicateId { id: i64 },
+
+    /// A file that is damaged or was not written by ruvector.
+    #[error("{problem}")]
+    Corrupt { problem: String },
+
+    /// A file of a format this version cannot read.
+    #[error(
+        "the file has format version {found} but this version of ruvector reads up to {supported}; \
+         upgrade ruvector to open it"
+    )]
+    UnsupportedVersion { found: u32, supported: u32 },
+
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+
+    /// The caller asked to stop; nothing was changed.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An [`Error::Invalid`] about `argument`.
+    pub fn invalid(argument: &'static str, problem: impl Into<String>) -> Self {
+        Self::Invalid {
+            argument,
+            problem: problem.into(),
+        }
+    }
+
+    /// An [`Error::Corrupt`].
+    pub fn corrupt(problem: impl Into<String>) -> Self {
+        Self::Corrupt {
+            problem: problem.into(),
+        }
+    }
+}

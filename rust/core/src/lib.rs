@@ -1,0 +1,29 @@
+//! Everything in ruvector that must be fast, without Python.
+//!
+//! Modules stand in dependency order and import upwards only in this list:
+//! failures, views and random streams; SIMD kernels; linear algebra; graphs; losses, mining
+//! and optimisers; the index; files.
+
+pub mod error;
+pub mod matrix;
+pub mod pool;
+pub mod real;
+pub mod rng;
+
+pub mod simd;
+
+pub mod metric;
+
+pub mod linalg;
+
+pub mod graph;
+
+pub mod losses;
+pub mod mining;
+pub mod optim;
+
+pub mod persist;
+
+pub mod index;
+
+pub use error::{Error, Result};

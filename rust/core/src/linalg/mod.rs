@@ -1,0 +1,3 @@
+//! Dense products.
+
+pub mod gemm;

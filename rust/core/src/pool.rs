@@ -1,0 +1,215 @@
+//! The package's own threads, and the loops that run on them.
+//!
+//! Never rayon's global pool: a child made by `fork` inherits its locks but not its threads and
+//! would wait for ever. Pools are kept by process id instead, so a child starts its own.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::error::{Error, Result};
+
+/// More threads than this are refused.
+pub const MAX_THREADS: usize = 1024;
+
+/// Names the number of threads before the first call of [`set_num_threads`].
+pub const THREADS_VARIABLE: &str = "RUVECTOR_NUM_THREADS";
+
+static NUM_THREADS: AtomicUsize = AtomicUsize::new(0);
+
+struct Entry {
+    process: u32,
+    pool: ThreadPool,
+}
+
+/// Pools by their number of threads. An entry is never freed: there are few, and one inherited
+/// through `fork` has no threads that could be joined.
+static POOLS: [AtomicPtr<Entry>; MAX_THREADS + 1] =
+    [const { AtomicPtr::new(std::ptr::null_mut()) }; MAX_THREADS + 1];
+
+/// Threads that parallel calls use from now on.
+pub fn set_num_threads(threads: usize) -> Result<()> {
+    if threads == 0 || threads > MAX_THREADS {
+        return Err(Error::invalid(
+            "num_threads",
+            format!("is {threads} but must lie between 1 and {MAX_THREADS}"),
+        ));
+    }
+    NUM_THREADS.store(threads, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Threads that parallel calls use: what was set, else the environment's number, else one a core.
+pub fn num_threads() -> usize {
+    match NUM_THREADS.load(Ordering::Relaxed) {
+        0 => default_threads(),
+        threads => threads,
+    }
+}
+
+fn default_threads() -> usize {
+    static DEFAULT: OnceLock<usize> = OnceLock::new();
+    *DEFAULT.get_or_init(|| {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        std::env::var(THREADS_VARIABLE)
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+            .filter(|threads| (1..=MAX_THREADS).contains(threads))
+            .unwrap_or_else(cores)
+            .min(MAX_THREADS)
+    })
+}
+
+fn pool_of(threads: usize) -> Result<&'static ThreadPool> {
+    let slot = &POOLS[threads];
+    let process = std::process::id();
+    let current = slot.load(Ordering::Acquire);
+    // SAFETY: entries are leaked boxes, so a non-null pointer stays valid.
+    if let Some(entry) = unsafe { current.as_ref() }
+        && entry.process == process
+    {
+        return Ok(&entry.pool);
+    }
+    let pool = ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|i| format!("ruvector-{i}"))
+        .build()
+        .map_err(|error| Error::Io(std::io::Error::other(error)))?;
+    let fresh = Box::into_raw(Box::new(Entry { process, pool }));
+    match slot.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire) {
+        // SAFETY: `fresh` was just leaked and is never freed.
+        Ok(_) => Ok(unsafe { &(*fresh).pool }),
+        Err(winner) => {
+            // SAFETY: `fresh` was never shared; `winner` is a leaked entry of this process.
+            unsafe {
+                drop(Box::from_raw(fresh));
+                Ok(&(*winner).pool)
+            }
+        }
+    }
+}
+
+/// How a call may use the machine: its number of threads and the flag that asks it to stop.
+pub struct Workers<'a> {
+    threads: usize,
+    stop: &'a AtomicBool,
+}
+
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+impl<'a> Workers<'a> {
+    /// Up to `threads` threads until `stop` becomes true.
+    pub fn new(threads: usize, stop: &'a AtomicBool) -> Self {
+        Self {
+            threads: threads.clamp(1, MAX_THREADS),
+            stop,
+        }
+    }
+
+    /// `threads` threads, never asked to stop.
+    pub fn of(threads: usize) -> Workers<'static> {
+        Workers::new(threads, &NEVER)
+    }
+
+    /// The calling thread alone.
+    pub fn serial() -> Workers<'static> {
+        Workers::of(1)
+    }
+
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Fails with [`Error::Interrupted`] once the caller has asked to stop.
+    pub fn check(&self) -> Result<()> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        Ok(())
+    }
+
+    /// Calls `item` for each of `0..count`, in any order, on all threads.
+    pub fn for_each(&self, count: usize, item: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
+        let run = |i: usize| {
+            self.check()?;
+            item(i)
+        };
+        if self.threads == 1 || count <= 1 {
+            return (0..count).try_for_each(run);
+        }
+        pool_of(self.threads)?.install(|| (0..count).into_par_iter().try_for_each(run))
+    }
+
+    /// The results of `item` for each of `0..count`, in order.
+    pub fn map<R: Send>(
+        &self,
+        count: usize,
+        item: impl Fn(usize) -> Result<R> + Sync,
+    ) -> Result<Vec<R>> {
+        let run = |i: usize| {
+            self.check()?;
+            item(i)
+        };
+        if self.threads == 1 || count <= 1 {
+            return (0..count).map(run).collect();
+        }
+        pool_of(self.threads)?.install(|| (0..count).into_par_iter().map(run).collect())
+    }
+
+    /// Splits `data` into pieces of `size` values (the last may be shorter) and calls `item`
+    /// with each piece's number and values, in any order, on all threads.
+    pub fn for_each_piece<T: Send>(
+        &self,
+        data: &mut [T],
+        size: usize,
+        item: impl Fn(usize, &mut [T]) -> Result<()> + Sync,
+    ) -> Result<()> {
+        let size = size.max(1);
+        let run = |(i, piece): (usize, &mut [T])| {
+            self.check()?;
+            item(i, piece)
+        };
+        if self.threads == 1 || data.len() <= size {
+            return data.chunks_mut(size).enumerate().try_for_each(run);
+        }
+        pool_of(self.threads)?.install(|| data.par_chunks_mut(size).enumerate().try_for_each(run))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_in_order_for_any_number_of_threads() {
+        let square = |workers: Workers| workers.map(100, |i| Ok(i * i)).unwrap();
+        assert_eq!(square(Workers::serial()), square(Workers::of(3)));
+    }
+
+    #[test]
+    fn pieces_cover_everything_once() {
+        let mut data = vec![0u32; 1003];
+        Workers::of(2)
+            .for_each_piece(&mut data, 10, |_, piece| {
+                piece.iter_mut().for_each(|value| *value += 1);
+                Ok(())
+            })
+            .unwrap();
+        assert!(data.iter().all(|&value| value == 1));
+    }
+
+    #[test]
+    fn a_raised_flag_stops_the_loop() {
+        let stop = AtomicBool::new(true);
+        let outcome = Workers::new(2, &stop).for_each(10, |_| Ok(()));
+        assert!(matches!(outcome, Err(Error::Interrupted)));
+    }
+
+    #[test]
+    fn zero_threads_are_refused() {
+        assert!(set_num_threads(0).is_err());
+        assert!(set_num_threads(MAX_THREADS + 1).is_err());
+    }
+}

@@ -1,0 +1,129 @@
+//! AVX2 with FMA: four accumulators hide the latency of the fused multiply-add.
+
+use std::arch::x86_64::*;
+
+use super::{Kernels, Level, Table};
+
+pub(super) static KERNELS: Kernels = Kernels {
+    level: Level::Avx2,
+    f32: Table {
+        dot: dot_f32,
+        squared_l2: squared_l2_f32,
+        axpy: axpy_f32,
+    },
+    f64: Table {
+        dot: dot_f64,
+        squared_l2: squared_l2_f64,
+        axpy: axpy_f64,
+    },
+};
+
+/// A sum over two slices: whole registers first, then one value at a time.
+macro_rules! reduction {
+    ($name:ident, $scalar:ty, $lanes:literal, $load:ident, $zero:ident, $add:ident, $store:ident,
+     |$x:ident, $y:ident, $sum:ident| $step:expr, |$a:ident, $b:ident| $tail:expr) => {
+        #[target_feature(enable = "avx2,fma")]
+        fn $name(a: &[$scalar], b: &[$scalar]) -> $scalar {
+            const STEP: usize = 4 * $lanes;
+            let mut sums = [$zero(); 4];
+            let (a_blocks, a_rest) = a.as_chunks::<STEP>();
+            let (b_blocks, b_rest) = b.as_chunks::<STEP>();
+            for (a, b) in a_blocks.iter().zip(b_blocks) {
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    // SAFETY: a block holds four registers' worth of values.
+                    let ($x, $y) = unsafe {
+                        (
+                            $load(a.as_ptr().add(i * $lanes)),
+                            $load(b.as_ptr().add(i * $lanes)),
+                        )
+                    };
+                    let $sum = *sum;
+                    *sum = $step;
+                }
+            }
+            let (a_blocks, a_rest) = a_rest.as_chunks::<$lanes>();
+            let (b_blocks, b_rest) = b_rest.as_chunks::<$lanes>();
+            for (a, b) in a_blocks.iter().zip(b_blocks) {
+                // SAFETY: a block holds one register's worth of values.
+                let ($x, $y) = unsafe { ($load(a.as_ptr()), $load(b.as_ptr())) };
+                let $sum = sums[0];
+                sums[0] = $step;
+            }
+            let total = $add($add(sums[0], sums[1]), $add(sums[2], sums[3]));
+            let mut lanes = [0.0; $lanes];
+            // SAFETY: `lanes` holds one register's worth of values.
+            unsafe { $store(lanes.as_mut_ptr(), total) };
+            let head: $scalar = lanes.iter().sum();
+            a_rest
+                .iter()
+                .zip(b_rest)
+                .fold(head, |sum, (&$a, &$b)| sum + $tail)
+        }
+    };
+}
+
+reduction!(
+    dot_f32,
+    f32,
+    8,
+    _mm256_loadu_ps,
+    _mm256_setzero_ps,
+    _mm256_add_ps,
+    _mm256_storeu_ps,
+    |x, y, sum| _mm256_fmadd_ps(x, y, sum),
+    |a, b| a * b
+);
+reduction!(
+    squared_l2_f32,
+    f32,
+    8,
+    _mm256_loadu_ps,
+    _mm256_setzero_ps,
+    _mm256_add_ps,
+    _mm256_storeu_ps,
+    |x, y, sum| {
+        let d = _mm256_sub_ps(x, y);
+        _mm256_fmadd_ps(d, d, sum)
+    },
+    |a, b| (a - b) * (a - b)
+);
+reduction!(
+    dot_f64,
+    f64,
+    4,
+    _mm256_loadu_pd,
+    _mm256_setzero_pd,
+    _mm256_add_pd,
+    _mm256_storeu_pd,
+    |x, y, sum| _mm256_fmadd_pd(x, y, sum),
+    |a, b| a * b
+);
+reduction!(
+    squared_l2_f64,
+    f64,
+    4,
+    _mm256_loadu_pd,
+    _mm256_setzero_pd,
+    _mm256_add_pd,
+    _mm256_storeu_pd,
+    |x, y, sum| {
+        let d = _mm256_sub_pd(x, y);
+        _mm256_fmadd_pd(d, d, sum)
+    },
+    |a, b| (a - b) * (a - b)
+);
+
+// The compiler vectorises this well once it may use the instructions.
+#[target_feature(enable = "avx2,fma")]
+fn axpy_f32(scale: f32, x: &[f32], y: &mut [f32]) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = x.mul_add(scale, *y);
+    }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn axpy_f64(scale: f64, x: &[f64], y: &mut [f64]) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = x.mul_add(scale, *y);
+    }
+}

@@ -1,0 +1,221 @@
+//! Kernels for the processor at hand.
+//!
+//! The processor is looked at once. Each level fills a [`Table`] of function pointers; entries a
+//! level has no better code for are the next lower level's. `RUVECTOR_SIMD` forces a lower level.
+
+mod scalar;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+
+use std::sync::OnceLock;
+
+use crate::error::{Error, Result};
+use crate::real::Real;
+
+/// Names the level to use instead of the best one the processor has.
+pub const SIMD_VARIABLE: &str = "RUVECTOR_SIMD";
+
+/// A set of instructions, from the one every processor has upwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Scalar,
+    Neon,
+    Avx2,
+    Avx512,
+}
+
+impl Level {
+    const ALL: [Self; 4] = [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Neon => "neon",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+
+    /// Whether this processor can run the level's kernels.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Scalar => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => Self::Avx2.is_available() && is_x86_feature_detected!("avx512f"),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => std::arch::is_aarch64_feature_detected!("neon"),
+            #[allow(unreachable_patterns)]
+            _ => false,
+        }
+    }
+
+    /// The levels this processor can run, lowest first.
+    pub fn available() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|level| level.is_available())
+    }
+}
+
+/// A kernel of two vectors of equal length.
+pub(crate) type Pairwise<T> = unsafe fn(&[T], &[T]) -> T;
+
+/// The kernels of one element type at one level.
+///
+/// The pointers are unsafe because a level's code may run only where the level is available;
+/// [`Kernels::at`] is the only way to a table and checks that.
+pub struct Table<T: 'static> {
+    dot: Pairwise<T>,
+    squared_l2: Pairwise<T>,
+    axpy: unsafe fn(T, &[T], &mut [T]),
+}
+
+impl<T: Real> Table<T> {
+    /// Σ aᵢ bᵢ.
+    #[inline]
+    pub fn dot(&self, a: &[T], b: &[T]) -> T {
+        assert_eq!(a.len(), b.len());
+        // SAFETY: the level is available and the lengths are equal.
+        unsafe { (self.dot)(a, b) }
+    }
+
+    /// Σ (aᵢ - bᵢ)².
+    #[inline]
+    pub fn squared_l2(&self, a: &[T], b: &[T]) -> T {
+        assert_eq!(a.len(), b.len());
+        // SAFETY: the level is available and the lengths are equal.
+        unsafe { (self.squared_l2)(a, b) }
+    }
+
+    /// y += scale · x.
+    #[inline]
+    pub fn axpy(&self, scale: T, x: &[T], y: &mut [T]) {
+        assert_eq!(x.len(), y.len());
+        // SAFETY: the level is available and the lengths are equal.
+        unsafe { (self.axpy)(scale, x, y) }
+    }
+}
+
+/// The tables of one level.
+pub struct Kernels {
+    pub level: Level,
+    pub f32: Table<f32>,
+    pub f64: Table<f64>,
+}
+
+impl Kernels {
+    /// The kernels of `level`, or nothing where the processor lacks it.
+    pub fn at(level: Level) -> Option<&'static Self> {
+        if !level.is_available() {
+            return None;
+        }
+        match level {
+            Level::Scalar => Some(&scalar::KERNELS),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => Some(&avx2::KERNELS),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => Some(&avx512::KERNELS),
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => Some(&neon::KERNELS),
+            #[allow(unreachable_patterns)]
+            _ => None,
+        }
+    }
+
+    /// The best kernels this processor has, or those that `RUVECTOR_SIMD` asks for.
+    pub fn get() -> &'static Self {
+        static CHOSEN: OnceLock<&'static Kernels> = OnceLock::new();
+        CHOSEN.get_or_init(|| requested().unwrap_or_else(|_| Self::best()))
+    }
+
+    fn best() -> &'static Self {
+        Level::available()
+            .filter_map(Self::at)
+            .last()
+            .unwrap_or(&scalar::KERNELS)
+    }
+}
+
+/// What `RUVECTOR_SIMD` asks for; fails where the word or the level is not to be had.
+pub fn requested() -> Result<&'static Kernels> {
+    let Ok(name) = std::env::var(SIMD_VARIABLE) else {
+        return Ok(Kernels::best());
+    };
+    Level::available()
+        .find(|level| level.name() == name)
+        .and_then(Kernels::at)
+        .ok_or_else(|| {
+            let names: Vec<_> = Level::available().map(Level::name).collect();
+            Error::invalid(
+                SIMD_VARIABLE,
+                format!("is {name:?} but this processor offers {}", names.join(", ")),
+            )
+        })
+}
+
+/// This type's kernels at the level in use.
+#[inline]
+pub fn table<T: Real>() -> &'static Table<T> {
+    T::table(Kernels::get())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Stream;
+
+    /// Every kernel of every level against the plain sum in f64, for lengths 0 to 257.
+    fn agree<T: Real>(tolerance: f64) {
+        let mut stream = Stream::new(3, 0);
+        let mut draw = |n: usize| -> Vec<T> {
+            (0..n)
+                .map(|_| T::of(stream.uniform() * 2.0 - 1.0))
+                .collect()
+        };
+        for level in Level::available() {
+            let table = T::table(Kernels::at(level).unwrap());
+            for n in 0..=257 {
+                let (a, b) = (draw(n), draw(n));
+                let wide = || a.iter().zip(&b).map(|(x, y)| (x.wide(), y.wide()));
+                let close = |got: T, want: f64| {
+                    let bound = tolerance * (n as f64 + 1.0).sqrt();
+                    assert!((got.wide() - want).abs() <= bound, "{level:?}, length {n}");
+                };
+                close(table.dot(&a, &b), wide().map(|(x, y)| x * y).sum());
+                close(
+                    table.squared_l2(&a, &b),
+                    wide().map(|(x, y)| (x - y).powi(2)).sum(),
+                );
+                let mut y = b.clone();
+                table.axpy(T::of(0.5), &a, &mut y);
+                for ((&got, &x), &y) in y.iter().zip(&a).zip(&b) {
+                    close(got, 0.5 * x.wide() + y.wide());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_level_agrees_with_plain_sums() {
+        agree::<f32>(1e-5);
+        agree::<f64>(1e-13);
+    }
+
+    #[test]
+    fn nan_stays_nan_on_every_level() {
+        for level in Level::available() {
+            let table = f32::table(Kernels::at(level).unwrap());
+            for n in [1, 16, 33] {
+                let mut a = vec![1.0; n];
+                a[n - 1] = f32::NAN;
+                let b = vec![1.0; n];
+                assert!(table.dot(&a, &b).is_nan() && table.squared_l2(&a, &b).is_nan());
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The Python module `ruvector._core`: converts, releases the GIL, calls the core, maps errors.
+//!
+//! Signatures, defaults and documentation live in the Python package; nothing here is public.
+
+mod arrays;
+mod enter;
+mod errors;
+mod runtime;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    runtime::register(module)?;
+    Ok(())
+}
