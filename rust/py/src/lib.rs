@@ -5,6 +5,7 @@
 mod arrays;
 mod enter;
 mod errors;
+mod graph;
 mod runtime;
 
 use pyo3::prelude::*;
@@ -12,5 +13,6 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::register(module)?;
+    graph::register(module)?;
     Ok(())
 }

@@ -1,1 +1,5 @@
+//! Sparse matrices and graphs.
 
+pub mod csr;
+pub mod spmm;
+pub mod transpose;

@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::x86::sum_rows;
 use super::{Kernels, Level, Table};
 
 pub(super) static KERNELS: Kernels = Kernels {
@@ -10,11 +11,13 @@ pub(super) static KERNELS: Kernels = Kernels {
         dot: dot_f32,
         squared_l2: squared_l2_f32,
         axpy: axpy_f32,
+        sum_rows: sum_rows_f32,
     },
     f64: Table {
         dot: dot_f64,
         squared_l2: squared_l2_f64,
         axpy: axpy_f64,
+        sum_rows: sum_rows_f64,
     },
 };
 
@@ -134,3 +137,29 @@ fn axpy_f64(scale: f64, x: &[f64], y: &mut [f64]) {
         *y = x.mul_add(scale, *y);
     }
 }
+
+sum_rows!(
+    sum_rows_f32,
+    "avx512f",
+    f32,
+    __m512,
+    16,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_set1_ps,
+    _mm512_fmadd_ps,
+    [16, 8, 4, 2, 1]
+);
+
+sum_rows!(
+    sum_rows_f64,
+    "avx512f",
+    f64,
+    __m512d,
+    8,
+    _mm512_loadu_pd,
+    _mm512_storeu_pd,
+    _mm512_set1_pd,
+    _mm512_fmadd_pd,
+    [16, 8, 4, 2, 1]
+);

@@ -6,6 +6,9 @@
 mod scalar;
 
 #[cfg(target_arch = "x86_64")]
+mod x86;
+
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -65,6 +68,9 @@ impl Level {
 /// A kernel of two vectors of equal length.
 pub(crate) type Pairwise<T> = unsafe fn(&[T], &[T]) -> T;
 
+/// A weighted sum of rows: indices, weights (1 where there are none), rows, result.
+pub(crate) type SumRows<T> = unsafe fn(&[i32], Option<&[T]>, &[T], &mut [T]);
+
 /// The kernels of one element type at one level.
 ///
 /// The pointers are unsafe because a level's code may run only where the level is available;
@@ -73,6 +79,7 @@ pub struct Table<T: 'static> {
     dot: Pairwise<T>,
     squared_l2: Pairwise<T>,
     axpy: unsafe fn(T, &[T], &mut [T]),
+    sum_rows: SumRows<T>,
 }
 
 impl<T: Real> Table<T> {
@@ -98,6 +105,20 @@ impl<T: Real> Table<T> {
         assert_eq!(x.len(), y.len());
         // SAFETY: the level is available and the lengths are equal.
         unsafe { (self.axpy)(scale, x, y) }
+    }
+
+    /// y = Σₖ weightsₖ · x[indicesₖ], where `x` has rows as long as `y`; without weights a plain sum.
+    ///
+    /// Each value of `y` is summed in the order of the entries.
+    ///
+    /// # Safety
+    ///
+    /// Every index must name a row of `x`.
+    #[inline]
+    pub unsafe fn sum_rows(&self, indices: &[i32], weights: Option<&[T]>, x: &[T], y: &mut [T]) {
+        assert!(weights.is_none_or(|weights| weights.len() == indices.len()));
+        // SAFETY: the level is available, the lengths are equal, the caller vouches for the rows.
+        unsafe { (self.sum_rows)(indices, weights, x, y) }
     }
 }
 
@@ -204,6 +225,43 @@ mod tests {
     fn every_level_agrees_with_plain_sums() {
         agree::<f32>(1e-5);
         agree::<f64>(1e-13);
+    }
+
+    /// Weighted and plain sums of rows of every level, for widths around every block size.
+    fn row_sums_agree<T: Real>(tolerance: f64) {
+        let mut stream = Stream::new(4, 0);
+        for level in Level::available() {
+            let table = T::table(Kernels::at(level).unwrap());
+            for cols in (0..70).chain([127, 129, 255, 256, 257, 300, 515]) {
+                let draw = |_| T::of(stream.uniform() * 2.0 - 1.0);
+                let x: Vec<T> = (0..9 * cols).map(draw).collect();
+                let indices = [8, 0, 3, 3, 7, 1, 2, 5];
+                let weights: Vec<T> = (0..8).map(|i| T::of(0.25 * f64::from(i) - 0.5)).collect();
+                for (count, weights) in [(8, None), (8, Some(&weights[..])), (0, None)] {
+                    let mut y = vec![T::of(f64::NAN); cols];
+                    // SAFETY: the indices are below 9.
+                    unsafe { table.sum_rows(&indices[..count], weights, &x, &mut y) };
+                    for (j, got) in y.iter().enumerate() {
+                        let want: f64 = (0..count)
+                            .map(|k| {
+                                let weight = weights.map_or(1.0, |w| w[k].wide());
+                                weight * x[indices[k] as usize * cols + j].wide()
+                            })
+                            .sum();
+                        assert!(
+                            (got.wide() - want).abs() <= tolerance,
+                            "{level:?} {cols} {j}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn row_sums_agree_on_every_level() {
+        row_sums_agree::<f32>(1e-5);
+        row_sums_agree::<f64>(1e-13);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::{Kernels, Level, Table};
+use super::{Kernels, Level, Table, scalar};
 
 pub(super) static KERNELS: Kernels = Kernels {
     level: Level::Neon,
@@ -10,11 +10,13 @@ pub(super) static KERNELS: Kernels = Kernels {
         dot: dot_f32,
         squared_l2: squared_l2_f32,
         axpy: axpy_f32,
+        sum_rows: scalar::sum_rows::<f32>,
     },
     f64: Table {
         dot: dot_f64,
         squared_l2: squared_l2_f64,
         axpy: axpy_f64,
+        sum_rows: scalar::sum_rows::<f64>,
     },
 };
 

@@ -8,11 +8,13 @@ pub(super) static KERNELS: Kernels = Kernels {
         dot: dot::<f32>,
         squared_l2: squared_l2::<f32>,
         axpy: axpy::<f32>,
+        sum_rows: sum_rows::<f32>,
     },
     f64: Table {
         dot: dot::<f64>,
         squared_l2: squared_l2::<f64>,
         axpy: axpy::<f64>,
+        sum_rows: sum_rows::<f64>,
     },
 };
 
@@ -47,5 +49,21 @@ pub(super) fn squared_l2<T: num_traits::Float>(a: &[T], b: &[T]) -> T {
 pub(super) fn axpy<T: num_traits::Float>(scale: T, x: &[T], y: &mut [T]) {
     for (y, &x) in y.iter_mut().zip(x) {
         *y = *y + scale * x;
+    }
+}
+
+/// `y = Σₖ weightsₖ · x[indicesₖ]`.
+pub(super) fn sum_rows<T: num_traits::Float>(
+    indices: &[i32],
+    weights: Option<&[T]>,
+    x: &[T],
+    y: &mut [T],
+) {
+    y.fill(T::zero());
+    let cols = y.len();
+    for (k, &index) in indices.iter().enumerate() {
+        let weight = weights.map_or(T::one(), |weights| weights[k]);
+        let start = index as usize * cols;
+        axpy(weight, &x[start..start + cols], y);
     }
 }
