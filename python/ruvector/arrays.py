@@ -76,7 +76,11 @@ def as_floats(
         )
     if dtype is None:
         dtype = array.dtype if array.dtype in (np.float32, np.float64) else np.float32
-    return np.ascontiguousarray(array, dtype=dtype).reshape(array.shape)
+    if array.dtype == dtype:
+        return np.ascontiguousarray(array).reshape(array.shape)
+    # What does not fit becomes infinite and is refused with its row.
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype=dtype).reshape(array.shape)
 
 
 def as_ids(value: object, name: str, *, ndim: int = 1) -> npt.NDArray[np.int64]:

@@ -11,8 +11,16 @@ pub enum Error {
     },
 
     /// An id that is already stored.
-    #[error("id {id} is already in the index; remove it first or choose another id")]
+    #[error("id {id} is already in the index; choose another id")]
     DuplicateId { id: i64 },
+
+    /// An id that occurs twice in one call.
+    #[error("ids holds {id} twice, in rows {first} and {second}; ids must be unique")]
+    RepeatedId {
+        id: i64,
+        first: usize,
+        second: usize,
+    },
 
     /// A file that is damaged or was not written by ruvector.
     #[error("{problem}")]
@@ -20,10 +28,14 @@ pub enum Error {
 
     /// A file of a format this version cannot read.
     #[error(
-        "the file has format version {found} but this version of ruvector reads up to {supported}; \
+        "{file} has format version {found} but this version of ruvector reads up to {supported}; \
          upgrade ruvector to open it"
     )]
-    UnsupportedVersion { found: u32, supported: u32 },
+    UnsupportedVersion {
+        file: String,
+        found: u32,
+        supported: u32,
+    },
 
     #[error(transparent)]
     Io(#[from] std::io::Error),

@@ -16,7 +16,7 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
         // Keeps errno, so that Python raises FileNotFoundError and its like.
         Error::Io(error) => return error.into(),
         Error::Invalid { .. } => "InvalidArgumentError",
-        Error::DuplicateId { .. } => "DuplicateIdError",
+        Error::DuplicateId { .. } | Error::RepeatedId { .. } => "DuplicateIdError",
         Error::Corrupt { .. } => "CorruptFileError",
         Error::UnsupportedVersion { .. } => "UnsupportedVersionError",
     };

@@ -6,6 +6,7 @@ mod arrays;
 mod enter;
 mod errors;
 mod graph;
+mod index;
 mod runtime;
 
 use pyo3::prelude::*;
@@ -14,5 +15,6 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::register(module)?;
     graph::register(module)?;
+    index::register(module)?;
     Ok(())
 }

@@ -185,6 +185,23 @@ pub fn table<T: Real>() -> &'static Table<T> {
     T::table(Kernels::get())
 }
 
+/// Asks for the first `lines` cache lines of `data` ahead of their use.
+#[inline(always)]
+pub fn prefetch<T>(data: &[T], lines: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        const LINE: usize = 64;
+        let wanted = size_of_val(data).min(lines * LINE);
+        for offset in (0..wanted).step_by(LINE) {
+            // SAFETY: `offset` lies within the slice; a prefetch reads nothing architecturally.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(data.as_ptr().cast::<i8>().add(offset)) };
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (data, lines);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,7 @@
+"""Indexes that find the nearest of many stored vectors."""
+
+from ruvector.index.flat import FlatIndex
+from ruvector.index.hnsw import HNSW
+from ruvector.index.results import IndexStats, SearchResult
+
+__all__ = ["HNSW", "FlatIndex", "IndexStats", "SearchResult"]

@@ -1,0 +1,109 @@
+//! What must hold in every graph.
+
+use super::Hnsw;
+use super::graph::{EMPTY, Graph};
+use super::params::MAX_LEVEL;
+
+impl Hnsw {
+    /// The first broken invariant, in words; also looked for in every file that is loaded.
+    pub fn check(&self) -> std::result::Result<(), String> {
+        if self.graph.len() != self.rows.len() {
+            let (nodes, rows) = (self.graph.len(), self.rows.len());
+            return Err(format!("the graph has {nodes} nodes for {rows} rows"));
+        }
+        self.rows.check()?;
+        self.graph.check()
+    }
+}
+
+impl Graph {
+    pub(super) fn check(&self) -> std::result::Result<(), String> {
+        self.check_levels()?;
+        for node in 0..self.len() as u32 {
+            for level in 0..=self.level(node) {
+                self.check_links(level, node)?;
+            }
+            self.check_parent(node)?;
+        }
+        match self.unreachable() {
+            0 => Ok(()),
+            count => Err(format!(
+                "{count} rows cannot be reached from the entry point on level 0"
+            )),
+        }
+    }
+
+    fn check_levels(&self) -> std::result::Result<(), String> {
+        if let Some(level) = self.levels.iter().find(|&&level| level > MAX_LEVEL) {
+            return Err(format!("level {level} is beyond {MAX_LEVEL}"));
+        }
+        let top = self.levels.iter().copied().max();
+        let entry = self.levels.get(self.entry as usize).copied();
+        if entry != top || (top.is_none() && self.entry != EMPTY) {
+            return Err(format!("the entry point has level {entry:?}, not {top:?}"));
+        }
+        Ok(())
+    }
+
+    fn check_links(&self, level: u8, node: u32) -> std::result::Result<(), String> {
+        let place = self.place(level, node);
+        let links = self.links(level, node);
+        let problem = |what: String| Err(format!("row {node} on level {level} {what}"));
+        if place[links.len()..].iter().any(|&link| link != EMPTY) {
+            return problem("has links after the end of its list".into());
+        }
+        for (i, &link) in links.iter().enumerate() {
+            if link as usize >= self.len() {
+                return problem(format!("links to {link}, which does not exist"));
+            }
+            if link == node {
+                return problem("links to itself".into());
+            }
+            if links[..i].contains(&link) {
+                return problem(format!("links to {link} twice"));
+            }
+            if self.level(link) < level {
+                return problem(format!("links to {link}, which is not on this level"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_parent(&self, node: u32) -> std::result::Result<(), String> {
+        let parent = self.parents[node as usize];
+        if node == 0 {
+            return match parent {
+                EMPTY => Ok(()),
+                _ => Err("the root of the spanning tree has a parent".into()),
+            };
+        }
+        // Parents are older than their children, so there are no circles.
+        if parent >= node {
+            return Err(format!("row {node} has no parent before it"));
+        }
+        if !self.links(0, node).contains(&parent) || !self.links(0, parent).contains(&node) {
+            return Err(format!("row {node} and its parent {parent} are not linked"));
+        }
+        Ok(())
+    }
+
+    /// Rows that no path of level-0 links leads to from the entry point.
+    pub fn unreachable(&self) -> usize {
+        let Some(entry) = self.entry() else {
+            return 0;
+        };
+        let mut seen = vec![false; self.len()];
+        seen[entry as usize] = true;
+        let mut waiting = vec![entry];
+        let mut reached = 1;
+        while let Some(node) = waiting.pop() {
+            for &link in self.links(0, node) {
+                if !std::mem::replace(&mut seen[link as usize], true) {
+                    reached += 1;
+                    waiting.push(link);
+                }
+            }
+        }
+        self.len() - reached
+    }
+}

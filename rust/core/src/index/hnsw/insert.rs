@@ -1,0 +1,218 @@
+//! Adding rows.
+//!
+//! Rows are linked in batches that grow with the graph. All rows of a batch search the graph as
+//! it stood before the batch, and compare themselves with the batch's earlier rows directly; then
+//! links are written in row order, and each row that gained neighbours chooses among them once.
+//! No step depends on which thread did what, so the graph is the same for any number of threads
+//! (Manohar et al. 2024, ParlayANN).
+
+use std::ops::Range;
+
+use crate::error::Result;
+use crate::matrix::Matrix;
+use crate::pool::Workers;
+
+use super::Hnsw;
+use super::candidate::Candidate;
+use super::graph::EMPTY;
+use super::journal::Journal;
+use super::select::select;
+use super::walk::Walk;
+
+/// A batch is at most this part of the graph it searches, so that a row misses few neighbours.
+const SHARE: usize = 64;
+
+/// And at most this many rows, for each compares with half of them.
+const MAX_BATCH: usize = 256;
+
+/// A new row's links, level by level from 0.
+type Plan = Vec<Vec<Candidate>>;
+
+/// An edge to be added to an older row.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Incoming {
+    level: u8,
+    target: u32,
+    source: Candidate,
+}
+
+impl Hnsw {
+    /// Appends vectors and returns their ids; nothing is changed on failure.
+    ///
+    /// Without ids they continue from the largest one.
+    pub fn add(
+        &mut self,
+        vectors: Matrix<'_, f32>,
+        ids: Option<&[i64]>,
+        workers: &Workers<'_>,
+    ) -> Result<&[i64]> {
+        let added = self.rows.append(vectors, ids)?;
+        let mut journal = Journal::new(&self.graph);
+        let outcome = self
+            .graph
+            .grow(added.len())
+            .and_then(|()| self.link(added.clone(), workers, &mut journal));
+        if let Err(error) = outcome {
+            journal.undo(&mut self.graph);
+            self.rows.truncate(added.start);
+            return Err(error);
+        }
+        Ok(&self.rows.ids()[added])
+    }
+
+    fn link(
+        &mut self,
+        added: Range<usize>,
+        workers: &Workers<'_>,
+        journal: &mut Journal,
+    ) -> Result<()> {
+        let mut start = added.start;
+        while start < added.end {
+            let size = (start / SHARE).clamp(1, MAX_BATCH);
+            let end = added.end.min(start + size);
+            self.link_batch(start..end, workers, journal)?;
+            start = end;
+        }
+        Ok(())
+    }
+
+    fn link_batch(
+        &mut self,
+        batch: Range<usize>,
+        workers: &Workers<'_>,
+        journal: &mut Journal,
+    ) -> Result<()> {
+        let mut plans = workers.map(batch.len(), |i| Ok(self.plan(batch.start + i, batch.start)))?;
+        for (node, plan) in batch.clone().zip(&mut plans) {
+            self.plant(node as u32, plan, batch.start as u32);
+        }
+        let mut incoming = Vec::new();
+        for (node, plan) in batch.clone().zip(&plans) {
+            for (level, links) in (0..).zip(plan) {
+                let links_of = links.iter().map(|link| link.node());
+                self.graph.set(level, node as u32, links_of);
+                incoming.extend(links.iter().map(|link| Incoming {
+                    level,
+                    target: link.node(),
+                    source: Candidate::new(link.distance(), node as u32),
+                }));
+            }
+        }
+        incoming.sort_unstable();
+        let groups: Vec<&[Incoming]> = incoming
+            .chunk_by(|a, b| (a.level, a.target) == (b.level, b.target))
+            .collect();
+        let merged = workers.map(groups.len(), |i| Ok(self.merge(groups[i])))?;
+        for (group, links) in groups.iter().zip(merged) {
+            let Incoming { level, target, .. } = group[0];
+            journal.note(&self.graph, level, target);
+            self.graph.set(level, target, links.into_iter());
+        }
+        for node in batch {
+            let node = node as u32;
+            let top = self.graph.entry().map(|entry| self.graph.level(entry));
+            if top.is_none_or(|top| self.graph.level(node) > top) {
+                self.graph.entry = node;
+            }
+        }
+        Ok(())
+    }
+
+    /// Chooses the links of row `node` among the first `linked` rows and those just before it.
+    fn plan(&self, node: usize, linked: usize) -> Plan {
+        let own = self.graph.level(node as u32);
+        let m = self.params().m;
+        let ef = self.params().ef_construction;
+        let query = self.rows.stored(node);
+        let mut mates: Vec<Candidate> = (linked..node)
+            .map(|mate| Candidate::new(self.rows.between(node, mate), mate as u32))
+            .collect();
+        mates.sort_unstable();
+        let mut plan = vec![Vec::new(); usize::from(own) + 1];
+        self.scratches.with(|scratch| {
+            let walk = Walk {
+                rows: &self.rows,
+                graph: &self.graph,
+            };
+            let entry = self.graph.entry();
+            let top = entry.map(|entry| self.graph.level(entry));
+            let mut start = entry.map(|entry| walk.descend(query, entry, own));
+            for level in (0..=own).rev() {
+                let mut found = Vec::new();
+                if let Some(from) = start
+                    && top.is_some_and(|top| level <= top)
+                {
+                    walk.beam(query, from, ef, level, scratch);
+                    found.extend(scratch.pool.iter().map(|entry| entry.candidate));
+                    start = found.first().copied();
+                }
+                let peers = mates
+                    .iter()
+                    .filter(|mate| self.graph.level(mate.node()) >= level);
+                found.extend(peers.take(ef));
+                found.sort_unstable();
+                found.truncate(ef);
+                plan[usize::from(level)] = select(&self.rows, &found, m, |_| false);
+            }
+        });
+        plan
+    }
+
+    /// Gives a new row its place in the spanning tree: below the nearest of its links that has
+    /// room, or else below a descendant of the nearest.
+    fn plant(&mut self, node: u32, plan: &mut Plan, batch: u32) {
+        let Some(&nearest) = plan[0].first() else {
+            return;
+        };
+        let graph = &mut self.graph;
+        let linked = plan[0].iter().map(|link| link.node());
+        let mut parent = linked
+            .clone()
+            .find(|&link| graph.has_room(link))
+            .unwrap_or(nearest.node());
+        while !graph.has_room(parent) {
+            // Children of this batch are not among the links yet.
+            let links = graph.links(0, parent).iter().copied();
+            let child = links
+                .chain(batch..node)
+                .find(|&child| graph.parents[child as usize] == parent);
+            match child {
+                Some(child) => parent = child,
+                None => break,
+            }
+        }
+        graph.set_parent(node, parent);
+        if !linked.clone().any(|link| link == parent) {
+            let distance = self.rows.between(node as usize, parent as usize);
+            plan[0].push(Candidate::new(distance, parent));
+        }
+    }
+
+    /// A row's links after the edges of `group` have been offered to it.
+    fn merge(&self, group: &[Incoming]) -> Vec<u32> {
+        let Incoming { level, target, .. } = group[0];
+        let links = self.graph.links(level, target);
+        let capacity = self.params().capacity(level);
+        let sources = group.iter().map(|edge| edge.source);
+        if links.len() + group.len() <= capacity {
+            let sources = sources.map(|source| source.node());
+            return links.iter().copied().chain(sources).collect();
+        }
+        let mut candidates: Vec<Candidate> = links
+            .iter()
+            .map(|&link| {
+                let distance = self.rows.between(target as usize, link as usize);
+                Candidate::new(distance, link)
+            })
+            .chain(sources)
+            .collect();
+        candidates.sort_unstable();
+        let kept = |link| level == 0 && self.graph.in_tree(link, target);
+        select(&self.rows, &candidates, capacity, kept)
+            .into_iter()
+            .map(Candidate::node)
+            .collect()
+    }
+}
+
+const _: () = assert!(EMPTY as usize > crate::index::rows::MAX_ROWS);

@@ -1,0 +1,79 @@
+//! The approximate k nearest rows.
+
+use crate::error::{Error, Result};
+use crate::index::flat::nearest;
+use crate::index::hits::{Hit, Hits};
+use crate::matrix::Matrix;
+use crate::pool::Workers;
+
+use super::Hnsw;
+use super::scratch::Scratch;
+use super::walk::Walk;
+
+/// Queries a thread takes at a time.
+const QUERIES: usize = 8;
+
+/// The least `ef` where none is asked for.
+pub const DEFAULT_EF: usize = 64;
+
+impl Hnsw {
+    /// The `k` nearest rows of every query that a walk with a pool of `ef` rows finds.
+    ///
+    /// `ef` is raised to `k`; without one it is the larger of `k` and [`DEFAULT_EF`]. A pool that
+    /// would hold every row is filled by comparing with every row.
+    pub fn search(
+        &self,
+        queries: Matrix<'_, f32>,
+        k: usize,
+        ef: Option<usize>,
+        workers: &Workers<'_>,
+    ) -> Result<Hits> {
+        if ef == Some(0) {
+            return Err(Error::invalid("ef", "is 0 but must be at least 1"));
+        }
+        let ef = ef.unwrap_or(DEFAULT_EF).max(k);
+        let prepared = self.rows.space.prepare(queries)?;
+        Hits::collect(queries.rows(), k, QUERIES, workers, |range, places| {
+            if ef >= self.rows.len() {
+                return nearest(&self.rows, &prepared, range, places, workers);
+            }
+            self.scratches.with(|scratch| {
+                let mut hits = Vec::with_capacity(ef);
+                for (query, places) in range.zip(places.chunks_mut(k)) {
+                    workers.check()?;
+                    self.search_one(prepared.row(query), places, ef, scratch, &mut hits);
+                }
+                Ok(())
+            })
+        })
+    }
+
+    fn search_one(
+        &self,
+        query: &[f32],
+        places: &mut [Hit],
+        ef: usize,
+        scratch: &mut Scratch,
+        hits: &mut Vec<Hit>,
+    ) {
+        let Some(entry) = self.graph.entry() else {
+            return;
+        };
+        let walk = Walk {
+            rows: &self.rows,
+            graph: &self.graph,
+        };
+        let start = walk.descend(query, entry, 0);
+        walk.beam(query, start, ef, 0, scratch);
+        hits.clear();
+        hits.extend(scratch.pool.iter().map(|entry| Hit {
+            distance: self.rows.space.shown(entry.candidate.distance()),
+            id: self.rows.ids()[entry.candidate.node() as usize],
+        }));
+        // The pool is in order but for ties, which it breaks by row number.
+        hits.sort_by(|a, b| a.distance.total_cmp(&b.distance).then(a.id.cmp(&b.id)));
+        for (place, &hit) in places.iter_mut().zip(&*hits) {
+            *place = hit;
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Walking the graph towards a query.
+
+use crate::index::rows::Rows;
+use crate::simd::prefetch;
+
+use super::candidate::Candidate;
+use super::graph::{EMPTY, Graph};
+use super::scratch::{Entry, Scratch};
+
+/// Vectors asked for ahead of the one being compared.
+const AHEAD: usize = 4;
+
+/// Cache lines asked for of each; the processor's own prefetcher follows on.
+const LINES: usize = 16;
+
+/// A graph whose first `linked` rows can be walked.
+#[derive(Clone, Copy)]
+pub struct Walk<'a> {
+    pub rows: &'a Rows,
+    pub graph: &'a Graph,
+}
+
+impl Walk<'_> {
+    #[inline(always)]
+    fn distance(&self, query: &[f32], node: u32) -> f32 {
+        self.rows
+            .space
+            .distance(query, self.rows.stored(node as usize))
+    }
+
+    #[inline(always)]
+    fn ask_for(&self, node: u32) {
+        prefetch(self.rows.stored(node as usize), LINES);
+    }
+
+    /// From the entry point, the row on `level` + 1 and above that no neighbour is nearer than.
+    pub fn descend(&self, query: &[f32], entry: u32, level: u8) -> Candidate {
+        let mut best = Candidate::new(self.distance(query, entry), entry);
+        for above in (level + 1..=self.graph.level(entry)).rev() {
+            loop {
+                let before = best;
+                let links = self.graph.links(above, before.node());
+                links.iter().for_each(|&link| self.ask_for(link));
+                for &link in links {
+                    best = best.min(Candidate::new(self.distance(query, link), link));
+                }
+                if best == before {
+                    break;
+                }
+            }
+        }
+        best
+    }
+
+    /// Leaves in the scratch's pool the `ef` nearest rows found on `level` from `start`.
+    pub fn beam(
+        &self,
+        query: &[f32],
+        start: Candidate,
+        ef: usize,
+        level: u8,
+        scratch: &mut Scratch,
+    ) {
+        scratch.start(self.rows.len());
+        scratch.see(start.node());
+        scratch.pool.push(Entry {
+            candidate: start,
+            expanded: false,
+        });
+        let mut cursor = 0;
+        while let Some(entry) = scratch.pool.get_mut(cursor) {
+            entry.expanded = true;
+            let node = entry.candidate.node();
+            let mut fresh = std::mem::take(&mut scratch.fresh);
+            fresh.clear();
+            for &link in self.graph.place(level, node) {
+                if link == EMPTY {
+                    break;
+                }
+                if scratch.see(link) {
+                    fresh.push(link);
+                }
+            }
+            fresh.iter().take(AHEAD).for_each(|&link| self.ask_for(link));
+            cursor += 1;
+            for (i, &link) in fresh.iter().enumerate() {
+                if let Some(&next) = fresh.get(i + AHEAD) {
+                    self.ask_for(next);
+                }
+                let candidate = Candidate::new(self.distance(query, link), link);
+                if let Some(position) = offer(&mut scratch.pool, candidate, ef) {
+                    cursor = cursor.min(position);
+                }
+            }
+            scratch.fresh = fresh;
+            while scratch.pool.get(cursor).is_some_and(|e| e.expanded) {
+                cursor += 1;
+            }
+        }
+    }
+}
+
+/// Puts a candidate in its place among the `ef` nearest, unless it is further than all of them.
+#[inline(always)]
+fn offer(pool: &mut Vec<Entry>, candidate: Candidate, ef: usize) -> Option<usize> {
+    if pool.len() >= ef {
+        if pool.last().is_none_or(|last| last.candidate <= candidate) {
+            return None;
+        }
+        pool.pop();
+    }
+    let position = pool.partition_point(|entry| entry.candidate < candidate);
+    pool.insert(
+        position,
+        Entry {
+            candidate,
+            expanded: false,
+        },
+    );
+    Some(position)
+}

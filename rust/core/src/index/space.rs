@@ -1,0 +1,147 @@
+//! What nearness means in one index: its metric, its dimensions and how rows are stored for it.
+
+use crate::error::{Error, Result};
+use crate::index::lines::Lines;
+use crate::matrix::Matrix;
+use crate::metric::Metric;
+use crate::simd::{self, Table};
+
+/// Rows longer than this are refused under l2 and ip, whose float32 distances could overflow.
+pub const MAX_NORM: f64 = 1e18;
+
+/// More dimensions than this are refused.
+pub const MAX_DIM: usize = 1 << 20;
+
+/// A metric on vectors of one length.
+#[derive(Clone, Copy)]
+pub struct Space {
+    pub metric: Metric,
+    pub dim: usize,
+    kernels: &'static Table<f32>,
+}
+
+impl Space {
+    pub fn new(dim: usize, metric: Metric) -> Result<Self> {
+        if dim == 0 || dim > MAX_DIM {
+            return Err(Error::invalid(
+                "dim",
+                format!("is {dim} but must be between 1 and {MAX_DIM}"),
+            ));
+        }
+        Ok(Self {
+            metric,
+            dim,
+            kernels: simd::table(),
+        })
+    }
+
+    /// The metric as files name it.
+    pub fn code(&self) -> u64 {
+        match self.metric {
+            Metric::Cosine => 1,
+            Metric::L2 => 2,
+            Metric::InnerProduct => 3,
+        }
+    }
+
+    /// The space that a file describes, if there is such a one.
+    pub fn of_code(code: u64, dim: u64) -> Option<Self> {
+        let dim = usize::try_from(dim).ok()?;
+        Metric::ALL
+            .into_iter()
+            .filter_map(|metric| Self::new(dim, metric).ok())
+            .find(|space| space.code() == code)
+    }
+
+    /// The distance of two rows as [`Space::store`] wrote them; smaller is nearer.
+    ///
+    /// Under cosine a rounding error may carry it a little outside 0 to 2.
+    #[inline(always)]
+    pub fn distance(&self, a: &[f32], b: &[f32]) -> f32 {
+        match self.metric {
+            Metric::Cosine => 1.0 - self.kernels.dot(a, b),
+            Metric::L2 => self.kernels.squared_l2(a, b),
+            Metric::InnerProduct => -self.kernels.dot(a, b),
+        }
+    }
+
+    /// A distance as users see it: a cosine distance within 0 to 2.
+    #[inline]
+    pub fn shown(&self, distance: f32) -> f32 {
+        match self.metric {
+            Metric::Cosine => distance.clamp(0.0, 2.0),
+            _ => distance,
+        }
+    }
+
+    /// Fails unless every row can be stored or searched for.
+    pub fn check(&self, vectors: Matrix<'_, f32>, argument: &'static str) -> Result<()> {
+        if vectors.cols() != self.dim {
+            return Err(Error::invalid(
+                argument,
+                format!(
+                    "has shape ({}, {}) but the index holds {} dimensions",
+                    vectors.rows(),
+                    vectors.cols(),
+                    self.dim
+                ),
+            ));
+        }
+        vectors.check_finite(argument)?;
+        if self.metric == Metric::Cosine {
+            return Ok(());
+        }
+        for i in 0..vectors.rows() {
+            let length = norm(vectors.row(i));
+            if length > MAX_NORM {
+                return Err(Error::invalid(
+                    argument,
+                    format!(
+                        "has length {length:e} in row {i} but must be at most {MAX_NORM:e}, beyond \
+                         which float32 distances overflow; scale the data down"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes `row` as it is stored and returns its length: divided by it under cosine (a zero
+    /// row stays zero and is at distance 1 from everything).
+    pub fn store(&self, row: &[f32], stored: &mut [f32]) -> f64 {
+        let length = norm(row);
+        let (values, _) = stored.split_at_mut(row.len());
+        if self.metric == Metric::Cosine && length > 0.0 {
+            for (value, &x) in values.iter_mut().zip(row) {
+                *value = (f64::from(x) / length) as f32;
+            }
+        } else {
+            values.copy_from_slice(row);
+        }
+        length
+    }
+
+    /// Queries as [`Space::distance`] wants them.
+    pub fn prepare(&self, queries: Matrix<'_, f32>) -> Result<Lines> {
+        self.check(queries, "queries")?;
+        let mut lines = Lines::new(self.dim);
+        lines.resize(queries.rows())?;
+        for i in 0..queries.rows() {
+            self.store(queries.row(i), lines.row_mut(i));
+        }
+        Ok(lines)
+    }
+}
+
+/// The Euclidean length, which no `f32` row overflows in `f64`.
+fn norm(row: &[f32]) -> f64 {
+    let mut sums = [0.0f64; 8];
+    let (blocks, rest) = row.as_chunks::<8>();
+    for block in blocks {
+        for (sum, &x) in sums.iter_mut().zip(block) {
+            *sum += f64::from(x) * f64::from(x);
+        }
+    }
+    let rest: f64 = rest.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+    (sums.iter().sum::<f64>() + rest).sqrt()
+}

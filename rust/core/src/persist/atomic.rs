@@ -1,0 +1,68 @@
+//! Replaces a file whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::{Error, Result};
+
+/// Writes through `write` to a temporary file beside `path`, makes it durable and renames it.
+///
+/// A reader sees the old file or the new one. On failure the temporary file is removed; a process
+/// that is killed leaves it behind under a name beginning with a dot and ending in `.tmp`.
+pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    // Through a link the file it points to is replaced, not the link.
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
+        return Err(Error::invalid(
+            "path",
+            format!("is {}, which is not a regular file", path.display()),
+        ));
+    }
+    let directory = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let (temporary, mut file) = create_beside(&target, directory)?;
+    let outcome = write(&mut file)
+        .and_then(|()| Ok(file.sync_all()?))
+        .and_then(|()| {
+            // Windows does not rename a file that is open.
+            drop(file);
+            Ok(fs::rename(&temporary, &target)?)
+        });
+    if outcome.is_err() {
+        // The first failure is the one to tell.
+        let _ = fs::remove_file(&temporary);
+        return outcome;
+    }
+    #[cfg(unix)]
+    File::open(directory)?.sync_all()?;
+    Ok(())
+}
+
+fn create_beside(target: &Path, directory: &Path) -> Result<(PathBuf, File)> {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let name = target
+        .file_name()
+        .ok_or_else(|| {
+            Error::invalid("path", format!("is {}, which names no file", target.display()))
+        })?
+        .to_string_lossy();
+    // Long names would exceed the file system's limit with the suffix.
+    let stem: String = name.chars().take(40).collect();
+    loop {
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let temporary = directory.join(format!(".{stem}.{}.{number}.tmp", std::process::id()));
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&temporary)
+        {
+            Ok(file) => return Ok((temporary, file)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Indexes behind a lock: many searches at once, or one change.
+
+use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use ruvector_core::index::flat::Flat;
+use ruvector_core::index::hits::Hits;
+use ruvector_core::index::hnsw::{DEFAULT_EF, Hnsw, Params};
+use ruvector_core::metric::Metric;
+use ruvector_core::{Error, Result};
+
+use crate::arrays::{matrix, slice};
+use crate::enter::enter;
+use crate::errors::to_python;
+
+type Answer<'py> = (
+    Bound<'py, PyArray2<i64>>,
+    Bound<'py, PyArray2<f32>>,
+    Bound<'py, PyArray1<i64>>,
+);
+
+/// A change that panicked may have left anything behind.
+fn poisoned<G>(_: PoisonError<G>) -> Error {
+    Error::corrupt("the index was left half-changed by an internal failure; load it again")
+}
+
+fn reading<I>(lock: &RwLock<I>) -> Result<RwLockReadGuard<'_, I>> {
+    lock.read().map_err(poisoned)
+}
+
+fn writing<I>(lock: &RwLock<I>) -> Result<RwLockWriteGuard<'_, I>> {
+    lock.write().map_err(poisoned)
+}
+
+fn answer(py: Python<'_>, hits: Hits, k: usize) -> PyResult<Answer<'_>> {
+    let shape = [hits.counts.len(), k];
+    Ok((
+        PyArray1::from_vec(py, hits.ids).reshape(shape)?,
+        PyArray1::from_vec(py, hits.distances).reshape(shape)?,
+        PyArray1::from_vec(py, hits.counts),
+    ))
+}
+
+/// The methods of one kind of index: its own, and those that all have over `inner: RwLock<_>`.
+///
+/// A class can have one block of methods alone, so its own are passed in.
+macro_rules! methods {
+    ($class:ident, $index:ty, { $($own:tt)* }) => {
+        #[pymethods]
+        impl $class {
+            $($own)*
+
+            fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+                enter(py, 0, |_| Ok(reading(&self.inner)?.rows.len()))
+            }
+
+            fn contains(&self, py: Python<'_>, id: i64) -> PyResult<bool> {
+                enter(py, 0, |_| Ok(reading(&self.inner)?.rows.number(id).is_some()))
+            }
+
+            fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<i64>>> {
+                let ids = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.ids().to_vec()))?;
+                Ok(PyArray1::from_vec(py, ids))
+            }
+
+            fn get<'py>(
+                &self,
+                py: Python<'py>,
+                ids: PyReadonlyArray1<'py, i64>,
+            ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+                let ids = slice(&ids, "ids")?;
+                let values = enter(py, 0, |_| reading(&self.inner)?.rows.get(ids))?;
+                PyArray1::from_vec(py, values).reshape([ids.len(), self.dim])
+            }
+
+            fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+                enter(py, 0, |_| reading(&self.inner)?.save(&path))
+            }
+
+            #[staticmethod]
+            fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+                enter(py, 0, |_| <$index>::load(&path)).map(Self::from)
+            }
+
+            fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+                let bytes = enter(py, 0, |_| reading(&self.inner)?.to_bytes())?;
+                Ok(PyBytes::new(py, &bytes))
+            }
+
+            #[staticmethod]
+            fn from_bytes(py: Python<'_>, bytes: &[u8]) -> PyResult<Self> {
+                enter(py, 0, |_| <$index>::from_bytes(bytes)).map(Self::from)
+            }
+        }
+    };
+}
+
+#[pyclass(frozen, name = "Flat", module = "ruvector._core")]
+struct PyFlat {
+    inner: RwLock<Flat>,
+    #[pyo3(get)]
+    dim: usize,
+    #[pyo3(get)]
+    metric: &'static str,
+}
+
+impl From<Flat> for PyFlat {
+    fn from(index: Flat) -> Self {
+        Self {
+            dim: index.rows.space.dim,
+            metric: index.rows.space.metric.name(),
+            inner: RwLock::new(index),
+        }
+    }
+}
+
+methods!(PyFlat, Flat, {
+    #[new]
+    fn new(py: Python<'_>, dim: usize, metric: &str) -> PyResult<Self> {
+        Metric::parse(metric)
+            .and_then(|metric| Flat::new(dim, metric))
+            .map(Self::from)
+            .map_err(|error| to_python(py, error))
+    }
+
+    fn add<'py>(
+        &self,
+        py: Python<'py>,
+        vectors: PyReadonlyArray2<'py, f32>,
+        ids: Option<PyReadonlyArray1<'py, i64>>,
+    ) -> PyResult<Bound<'py, PyArray1<i64>>> {
+        let vectors = matrix(&vectors, "vectors")?;
+        let ids = ids.as_ref().map(|ids| slice(ids, "ids")).transpose()?;
+        let added = enter(py, vectors.data().len(), |_| {
+            Ok(writing(&self.inner)?.add(vectors, ids)?.to_vec())
+        })?;
+        Ok(PyArray1::from_vec(py, added))
+    }
+
+    fn search<'py>(
+        &self,
+        py: Python<'py>,
+        queries: PyReadonlyArray2<'py, f32>,
+        k: usize,
+    ) -> PyResult<Answer<'py>> {
+        let queries = matrix(&queries, "queries")?;
+        let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.len()))?;
+        let work = queries.data().len().saturating_mul(rows);
+        let hits = enter(py, work, |workers| {
+            reading(&self.inner)?.search(queries, k, workers)
+        })?;
+        answer(py, hits, k)
+    }
+});
+
+#[pyclass(frozen, name = "Hnsw", module = "ruvector._core")]
+struct PyHnsw {
+    inner: RwLock<Hnsw>,
+    #[pyo3(get)]
+    dim: usize,
+    #[pyo3(get)]
+    metric: &'static str,
+    #[pyo3(get)]
+    m: usize,
+    #[pyo3(get)]
+    ef_construction: usize,
+    #[pyo3(get)]
+    seed: u64,
+}
+
+impl From<Hnsw> for PyHnsw {
+    fn from(index: Hnsw) -> Self {
+        let Params {
+            m,
+            ef_construction,
+            seed,
+        } = index.params();
+        Self {
+            dim: index.rows.space.dim,
+            metric: index.rows.space.metric.name(),
+            m,
+            ef_construction,
+            seed,
+            inner: RwLock::new(index),
+        }
+    }
+}
+
+/// Distances that a walk computes for each row of its pool, roughly.
+const DISTANCES: usize = 8;
+
+methods!(PyHnsw, Hnsw, {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        dim: usize,
+        metric: &str,
+        m: usize,
+        ef_construction: usize,
+        seed: u64,
+    ) -> PyResult<Self> {
+        Metric::parse(metric)
+            .and_then(|metric| Hnsw::new(dim, metric, Params::new(m, ef_construction, seed)?))
+            .map(Self::from)
+            .map_err(|error| to_python(py, error))
+    }
+
+    fn add<'py>(
+        &self,
+        py: Python<'py>,
+        vectors: PyReadonlyArray2<'py, f32>,
+        ids: Option<PyReadonlyArray1<'py, i64>>,
+    ) -> PyResult<Bound<'py, PyArray1<i64>>> {
+        let vectors = matrix(&vectors, "vectors")?;
+        let ids = ids.as_ref().map(|ids| slice(ids, "ids")).transpose()?;
+        let work = vectors
+            .data()
+            .len()
+            .saturating_mul(self.ef_construction)
+            .saturating_mul(DISTANCES);
+        let added = enter(py, work, |workers| {
+            let mut index = writing(&self.inner)?;
+            Ok(index.add(vectors, ids, workers)?.to_vec())
+        })?;
+        Ok(PyArray1::from_vec(py, added))
+    }
+
+    fn search<'py>(
+        &self,
+        py: Python<'py>,
+        queries: PyReadonlyArray2<'py, f32>,
+        k: usize,
+        ef: Option<usize>,
+    ) -> PyResult<Answer<'py>> {
+        let queries = matrix(&queries, "queries")?;
+        let work = queries
+            .data()
+            .len()
+            .saturating_mul(ef.unwrap_or(DEFAULT_EF).max(k))
+            .saturating_mul(DISTANCES);
+        // One query is walked by one thread, and handing it over would cost more than it.
+        let work = if queries.rows() == 1 { 0 } else { work };
+        let hits = enter(py, work, |workers| {
+            reading(&self.inner)?.search(queries, k, ef, workers)
+        })?;
+        answer(py, hits, k)
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = enter(py, 0, |_| Ok(reading(&self.inner)?.stats()))?;
+        let dict = PyDict::new(py);
+        dict.set_item("count", stats.rows)?;
+        dict.set_item("level_counts", stats.level_counts)?;
+        dict.set_item("degree_min", stats.degree_min)?;
+        dict.set_item("degree_mean", stats.degree_mean)?;
+        dict.set_item("degree_max", stats.degree_max)?;
+        dict.set_item("unreachable", stats.unreachable)?;
+        dict.set_item("bytes_vectors", stats.bytes_vectors)?;
+        dict.set_item("bytes_ids", stats.bytes_ids)?;
+        dict.set_item("bytes_links", stats.bytes_links)?;
+        dict.set_item("bytes_upper", stats.bytes_upper)?;
+        dict.set_item("bytes_nodes", stats.bytes_nodes)?;
+        Ok(dict)
+    }
+
+    fn check(&self, py: Python<'_>) -> PyResult<()> {
+        enter(py, 0, |_| {
+            let index = reading(&self.inner)?;
+            index.check().map_err(|problem| {
+                Error::corrupt(format!("the index is damaged: {problem}; build it again"))
+            })
+        })
+    }
+});
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyFlat>()?;
+    module.add_class::<PyHnsw>()?;
+    Ok(())
+}
