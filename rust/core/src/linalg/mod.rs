@@ -1,3 +1,4 @@
 //! Dense products.
 
 pub mod gemm;
+mod pack;

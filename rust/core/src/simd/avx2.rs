@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::x86::sum_rows;
-use super::{Kernels, Level, Table};
+use super::x86::{sum_rows, tile};
+use super::{Block, Kernels, Level, Table, Tile};
 
 pub(super) static KERNELS: Kernels = Kernels {
     level: Level::Avx2,
@@ -12,12 +12,22 @@ pub(super) static KERNELS: Kernels = Kernels {
         squared_l2: squared_l2_f32,
         axpy: axpy_f32,
         sum_rows: sum_rows_f32,
+        tile: Tile {
+            rows: 6,
+            cols: 16,
+            run: tile_f32,
+        },
     },
     f64: Table {
         dot: dot_f64,
         squared_l2: squared_l2_f64,
         axpy: axpy_f64,
         sum_rows: sum_rows_f64,
+        tile: Tile {
+            rows: 6,
+            cols: 8,
+            run: tile_f64,
+        },
     },
 };
 
@@ -155,4 +165,32 @@ sum_rows!(
     _mm256_set1_pd,
     _mm256_fmadd_pd,
     [8, 4, 2, 1]
+);
+
+tile!(
+    tile_f32,
+    "avx2,fma",
+    f32,
+    __m256,
+    8,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_set1_ps,
+    _mm256_mul_ps,
+    _mm256_fmadd_ps,
+    [1, 2, 3, 4, 5, 6]
+);
+
+tile!(
+    tile_f64,
+    "avx2,fma",
+    f64,
+    __m256d,
+    4,
+    _mm256_loadu_pd,
+    _mm256_storeu_pd,
+    _mm256_set1_pd,
+    _mm256_mul_pd,
+    _mm256_fmadd_pd,
+    [1, 2, 3, 4, 5, 6]
 );

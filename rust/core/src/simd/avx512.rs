@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::x86::sum_rows;
-use super::{Kernels, Level, Table};
+use super::x86::{sum_rows, tile};
+use super::{Block, Kernels, Level, Table, Tile};
 
 pub(super) static KERNELS: Kernels = Kernels {
     level: Level::Avx512,
@@ -12,12 +12,22 @@ pub(super) static KERNELS: Kernels = Kernels {
         squared_l2: squared_l2_f32,
         axpy: axpy_f32,
         sum_rows: sum_rows_f32,
+        tile: Tile {
+            rows: 14,
+            cols: 32,
+            run: tile_f32,
+        },
     },
     f64: Table {
         dot: dot_f64,
         squared_l2: squared_l2_f64,
         axpy: axpy_f64,
         sum_rows: sum_rows_f64,
+        tile: Tile {
+            rows: 14,
+            cols: 16,
+            run: tile_f64,
+        },
     },
 };
 
@@ -162,4 +172,32 @@ sum_rows!(
     _mm512_set1_pd,
     _mm512_fmadd_pd,
     [16, 8, 4, 2, 1]
+);
+
+tile!(
+    tile_f32,
+    "avx512f",
+    f32,
+    __m512,
+    16,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_set1_ps,
+    _mm512_mul_ps,
+    _mm512_fmadd_ps,
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
+);
+
+tile!(
+    tile_f64,
+    "avx512f",
+    f64,
+    __m512d,
+    8,
+    _mm512_loadu_pd,
+    _mm512_storeu_pd,
+    _mm512_set1_pd,
+    _mm512_mul_pd,
+    _mm512_fmadd_pd,
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
 );

@@ -71,6 +71,58 @@ pub(crate) type Pairwise<T> = unsafe fn(&[T], &[T]) -> T;
 /// A weighted sum of rows: indices, weights (1 where there are none), rows, result.
 pub(crate) type SumRows<T> = unsafe fn(&[i32], Option<&[T]>, &[T], &mut [T]);
 
+/// A part of a row-major matrix that one call alone writes to.
+#[derive(Clone, Copy)]
+pub(crate) struct Block<T> {
+    pub data: *mut T,
+    /// Values from one row to the next.
+    pub stride: usize,
+    pub rows: usize,
+    pub cols: usize,
+}
+
+impl<T> Block<T> {
+    /// The part of `rows × cols` values that begins at (`row`, `col`).
+    pub fn part(self, row: usize, col: usize, rows: usize, cols: usize) -> Self {
+        debug_assert!(row + rows <= self.rows && col + cols <= self.cols);
+        Self {
+            data: self.data.wrapping_add(row * self.stride + col),
+            rows,
+            cols,
+            ..self
+        }
+    }
+}
+
+/// The innermost product of a matrix product: scale, packed operands, whether to add, result.
+pub(crate) type RunTile<T> = unsafe fn(T, &[T], &[T], bool, Block<T>);
+
+/// The product kernel and the largest block it computes at a time.
+#[derive(Clone, Copy)]
+pub(crate) struct Tile<T> {
+    pub rows: usize,
+    pub cols: usize,
+    run: RunTile<T>,
+}
+
+impl<T: Real> Tile<T> {
+    /// `c = alpha · a · b (+ c)`.
+    ///
+    /// Step k of the inner dimension has `c.rows` values of `a` and `self.cols` values of `b`, of
+    /// which the first `c.cols` count. Each value of `c` is summed in the order of the steps.
+    ///
+    /// # Safety
+    ///
+    /// `c` must be valid for writes, and for reads where `add` is true.
+    #[inline]
+    pub unsafe fn run(&self, alpha: T, a: &[T], b: &[T], add: bool, c: Block<T>) {
+        assert!(c.rows <= self.rows && c.cols <= self.cols && b.len().is_multiple_of(self.cols));
+        assert_eq!(a.len(), b.len() / self.cols * c.rows);
+        // SAFETY: the level is available, the lengths fit, the caller vouches for `c`.
+        unsafe { (self.run)(alpha, a, b, add, c) }
+    }
+}
+
 /// The kernels of one element type at one level.
 ///
 /// The pointers are unsafe because a level's code may run only where the level is available;
@@ -80,6 +132,7 @@ pub struct Table<T: 'static> {
     squared_l2: Pairwise<T>,
     axpy: unsafe fn(T, &[T], &mut [T]),
     sum_rows: SumRows<T>,
+    tile: Tile<T>,
 }
 
 impl<T: Real> Table<T> {
@@ -105,6 +158,11 @@ impl<T: Real> Table<T> {
         assert_eq!(x.len(), y.len());
         // SAFETY: the level is available and the lengths are equal.
         unsafe { (self.axpy)(scale, x, y) }
+    }
+
+    /// The kernel of dense products.
+    pub(crate) fn tile(&self) -> Tile<T> {
+        self.tile
     }
 
     /// y = Σₖ weightsₖ · x[indicesₖ], where `x` has rows as long as `y`; without weights a plain sum.

@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::{Kernels, Level, Table, scalar};
+use super::{Kernels, Level, Table, Tile, scalar};
 
 pub(super) static KERNELS: Kernels = Kernels {
     level: Level::Neon,
@@ -11,12 +11,22 @@ pub(super) static KERNELS: Kernels = Kernels {
         squared_l2: squared_l2_f32,
         axpy: axpy_f32,
         sum_rows: scalar::sum_rows::<f32>,
+        tile: Tile {
+            rows: scalar::TILE_ROWS,
+            cols: 8,
+            run: scalar::tile::<f32, 8, true>,
+        },
     },
     f64: Table {
         dot: dot_f64,
         squared_l2: squared_l2_f64,
         axpy: axpy_f64,
         sum_rows: scalar::sum_rows::<f64>,
+        tile: Tile {
+            rows: scalar::TILE_ROWS,
+            cols: 4,
+            run: scalar::tile::<f64, 4, true>,
+        },
     },
 };
 

@@ -1,6 +1,8 @@
 //! Plain code for every processor.
 
-use super::{Kernels, Level, Table};
+use crate::real::Real;
+
+use super::{Block, Kernels, Level, Table, Tile};
 
 pub(super) static KERNELS: Kernels = Kernels {
     level: Level::Scalar,
@@ -9,12 +11,22 @@ pub(super) static KERNELS: Kernels = Kernels {
         squared_l2: squared_l2::<f32>,
         axpy: axpy::<f32>,
         sum_rows: sum_rows::<f32>,
+        tile: Tile {
+            rows: TILE_ROWS,
+            cols: 8,
+            run: tile::<f32, 8, false>,
+        },
     },
     f64: Table {
         dot: dot::<f64>,
         squared_l2: squared_l2::<f64>,
         axpy: axpy::<f64>,
         sum_rows: sum_rows::<f64>,
+        tile: Tile {
+            rows: TILE_ROWS,
+            cols: 4,
+            run: tile::<f64, 4, false>,
+        },
     },
 };
 
@@ -65,5 +77,56 @@ pub(super) fn sum_rows<T: num_traits::Float>(
         let weight = weights.map_or(T::one(), |weights| weights[k]);
         let start = index as usize * cols;
         axpy(weight, &x[start..start + cols], y);
+    }
+}
+
+/// Rows of the product's tile; with two registers' width the tile fills half of 16 registers.
+pub(super) const TILE_ROWS: usize = 4;
+
+/// `c = alpha · a · b (+ c)` for one tile; `FUSED` where a multiply-add is one instruction.
+///
+/// # Safety
+///
+/// As for [`Tile::run`].
+pub(super) unsafe fn tile<T: Real, const COLS: usize, const FUSED: bool>(
+    alpha: T,
+    a: &[T],
+    b: &[T],
+    add: bool,
+    c: Block<T>,
+) {
+    let fma = |x: T, y: T, z: T| if FUSED { x.mul_add(y, z) } else { x * y + z };
+    let mut sums = [[T::zero(); COLS]; TILE_ROWS];
+    let (steps, _) = b.as_chunks::<COLS>();
+    if c.rows == TILE_ROWS {
+        let (values, _) = a.as_chunks::<TILE_ROWS>();
+        for (values, step) in values.iter().zip(steps) {
+            for i in 0..TILE_ROWS {
+                for j in 0..COLS {
+                    sums[i][j] = fma(values[i], step[j], sums[i][j]);
+                }
+            }
+        }
+    } else {
+        for (values, step) in a.chunks_exact(c.rows).zip(steps) {
+            for (sums, &value) in sums.iter_mut().zip(values) {
+                for j in 0..COLS {
+                    sums[j] = fma(value, step[j], sums[j]);
+                }
+            }
+        }
+    }
+    for (i, sums) in sums.iter().enumerate().take(c.rows) {
+        for (j, &sum) in sums.iter().enumerate().take(c.cols) {
+            // SAFETY: the caller promises that `c` has these rows and columns.
+            unsafe {
+                let place = c.data.add(i * c.stride + j);
+                *place = if add {
+                    fma(alpha, sum, *place)
+                } else {
+                    alpha * sum
+                };
+            }
+        }
     }
 }
