@@ -10,6 +10,11 @@ _I32: TypeAlias = npt.NDArray[np.int32]
 _I64: TypeAlias = npt.NDArray[np.int64]
 _F32: TypeAlias = npt.NDArray[np.float32]
 _F64: TypeAlias = npt.NDArray[np.float64]
+from typing import Any
+
+import numpy.typing as npt
+
+_Array = npt.NDArray[Any]
 
 __version__: str
 
@@ -93,3 +98,21 @@ class Hnsw:
     def to_bytes(self) -> bytes: ...
     @staticmethod
     def from_bytes(bytes: bytes) -> Hnsw: ...
+# optimisers: flat parameters with their state, then learning rate and weight decay
+def sgd_step(
+    parameters: list[tuple[_Array, _Array, _Array | None, float, float]],
+    steps: _Array,
+    momentum: float,
+    dampening: float,
+    nesterov: bool,
+) -> None: ...
+def adam_step(
+    parameters: list[tuple[_Array, _Array, _Array, _Array, _Array | None, float, float]],
+    steps: _Array,
+    betas: tuple[float, float],
+    eps: float,
+    decoupled: bool,
+) -> None: ...
+def first_not_finite(array: _Array) -> int | None: ...
+def squared_norm(array: _Array) -> float: ...
+def optimizer_names() -> list[str]: ...

@@ -1,6 +1,6 @@
 //! NumPy arrays as the core's views.
 
-use numpy::{Element, PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray2};
+use numpy::{Element, PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray1, PyReadwriteArray2};
 use pyo3::prelude::*;
 use ruvector_core::Error;
 use ruvector_core::matrix::{Matrix, MatrixMut};
@@ -25,6 +25,17 @@ pub fn slice<'a, T: Element>(
     array
         .as_slice()
         .map_err(|_| not_contiguous(array.py(), argument))
+}
+
+/// The values of a one-dimensional array, to be written to.
+pub fn slice_mut<'a, T: Element>(
+    array: &'a mut PyReadwriteArray1<'_, T>,
+    argument: &'static str,
+) -> PyResult<&'a mut [T]> {
+    let py = array.py();
+    array
+        .as_slice_mut()
+        .map_err(|_| not_contiguous(py, argument))
 }
 
 /// A two-dimensional array as a matrix.

@@ -7,6 +7,7 @@ mod enter;
 mod errors;
 mod graph;
 mod index;
+mod optim;
 mod runtime;
 
 use pyo3::prelude::*;
@@ -16,5 +17,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::register(module)?;
     graph::register(module)?;
     index::register(module)?;
+    optim::register(module)?;
     Ok(())
 }

@@ -1,1 +1,13 @@
+//! Optimisers: one fused sweep over weights, gradients and state.
+//!
+//! The rules are those of `torch.optim`, term by term. A sweep is never interrupted: a late
+//! Ctrl-C is better than half-updated weights.
 
+pub mod adam;
+pub mod sgd;
+mod sweep;
+
+pub use sweep::{first_not_finite, squared_norm};
+
+/// Every optimiser; the Python package has a class for each.
+pub const NAMES: [&str; 3] = ["sgd", "adam", "adamw"];

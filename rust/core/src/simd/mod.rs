@@ -3,6 +3,7 @@
 //! The processor is looked at once. Each level fills a [`Table`] of function pointers; entries a
 //! level has no better code for are the next lower level's. `RUVECTOR_SIMD` forces a lower level.
 
+mod elementwise;
 mod scalar;
 
 #[cfg(target_arch = "x86_64")]
@@ -14,6 +15,8 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+
+pub(crate) use elementwise::{Elementwise, elementwise};
 
 use std::sync::OnceLock;
 

@@ -1,0 +1,16 @@
+"""Optimisers that update NumPy arrays in place, by the rules of ``torch.optim``."""
+
+from ruvector.optim.adam import Adam, AdamW
+from ruvector.optim.base import Optimizer
+from ruvector.optim.clip import ClippedGradients, clip_by_norm, clip_by_value
+from ruvector.optim.sgd import SGD
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "ClippedGradients",
+    "Optimizer",
+    "clip_by_norm",
+    "clip_by_value",
+]
