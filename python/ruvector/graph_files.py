@@ -25,7 +25,8 @@ _PLAIN = ("weights", "labels", "train_mask", "val_mask", "test_mask")
 
 def _fields(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Given a path, NumPy leaves the file open after some failures.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (ValueError, TypeError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         problem: Exception = error

@@ -255,18 +255,16 @@ class CSR:
                 raise InvalidArgumentError(
                     f"row_scale has {len(scale)} entries but there are {self._shape[0]} rows"
                 )
-        product = _typed(dtype, _core.csr_matmul_f32, _core.csr_matmul_f64)(
+        block = right if right.ndim == 2 else right[:, None]
+        product: npt.NDArray[Any] = _typed(dtype, _core.csr_matmul_f32, _core.csr_matmul_f64)(
             self._indptr,
             self._indices,
             self._data.astype(dtype, copy=False),
             self._shape[1],
-            np.ascontiguousarray(right.reshape(len(right), -1), dtype=dtype)
-            if right.ndim == 2
-            else right.astype(dtype, copy=False)[:, None],
+            block.astype(dtype, copy=False),
             scale,
         )
-        result: npt.NDArray[Any] = product if right.ndim == 2 else product[:, 0]
-        return result
+        return product if right.ndim == 2 else product[:, 0]
 
     def __matmul__(self, dense: object) -> npt.NDArray[Any]:
         return self.matmul(dense)

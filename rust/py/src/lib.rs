@@ -8,6 +8,7 @@ mod errors;
 mod graph;
 mod index;
 mod optim;
+mod linalg;
 mod runtime;
 
 use pyo3::prelude::*;
@@ -15,6 +16,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::register(module)?;
+    linalg::register(module)?;
     graph::register(module)?;
     index::register(module)?;
     optim::register(module)?;
