@@ -7,6 +7,7 @@ mod enter;
 mod errors;
 mod graph;
 mod index;
+mod mining;
 mod optim;
 mod linalg;
 mod runtime;
@@ -19,6 +20,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     linalg::register(module)?;
     graph::register(module)?;
     index::register(module)?;
+    mining::register(module)?;
     optim::register(module)?;
     Ok(())
 }

@@ -1,0 +1,205 @@
+//! Negatives from a pool of vectors, exactly, without a matrix of all similarities.
+//!
+//! Anchors are taken in blocks, the pool in tiles; one product a pair of them gives a tile of
+//! similarities, of which each anchor keeps what its strategy asks for.
+
+use std::collections::HashMap;
+
+use super::best::Scored;
+use super::eligible::class_sizes;
+use super::question::{Positives, Question, Settings, Similarity};
+use super::search::Search;
+use crate::error::{Error, Result};
+use crate::linalg::gemm::{Strided, gemm};
+use crate::matrix::Matrix;
+use crate::pool::Workers;
+use crate::real::Real;
+use crate::simd::{self, Elementwise, elementwise};
+
+/// Pool rows of a tile: with 64 anchors in f32, a tile of similarities takes 256 KiB.
+const TILE: usize = 1024;
+
+/// Pool rows, `k` an anchor, padded with -1; their similarities, padded with -∞.
+#[derive(Debug, Default)]
+pub struct Mined {
+    pub indices: Vec<i64>,
+    pub similarities: Vec<f32>,
+    pub counts: Vec<i64>,
+}
+
+/// One over a row's length, 0 for a row of zeros, 1 where lengths do not matter.
+fn inverse_norm<T: Real>(row: &[T], similarity: Similarity) -> T {
+    if similarity == Similarity::Dot {
+        return T::one();
+    }
+    // In f64, where squares of f32 cannot overflow.
+    let norm = row.iter().map(|x| x.wide() * x.wide()).sum::<f64>().sqrt();
+    T::of(if norm > 0.0 { 1.0 / norm } else { 0.0 })
+}
+
+struct Scale<'a, T>(&'a mut [T], &'a [T]);
+
+impl<T: Real> Elementwise for Scale<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (x, &factor) in self.0.iter_mut().zip(self.1) {
+            *x *= factor;
+        }
+    }
+}
+
+/// A question with what all of its anchors share.
+struct Task<'a, 'b, T> {
+    question: &'b Question<'a, T>,
+    settings: &'b Settings,
+    /// Of the pool's rows.
+    inverse_norms: Vec<T>,
+}
+
+impl<'a, T: Real> Task<'a, '_, T> {
+    /// That of the least similar positive: a semi-hard negative lies below all of them.
+    /// Minus infinity where there is none.
+    fn positive_similarity(&self, anchor: usize, vector: &[T]) -> T {
+        let kernels = simd::table::<T>();
+        match self.question.positives {
+            Positives::Unknown => T::neg_infinity(),
+            Positives::Vectors(positives) => {
+                let row = positives.row(anchor);
+                kernels.dot(vector, row) * inverse_norm(row, self.settings.similarity)
+            }
+            Positives::Rows(_) => self
+                .question
+                .positives_of(anchor)
+                .map(|&row| self.similarity(vector, row as usize))
+                .reduce(T::min)
+                .unwrap_or(T::neg_infinity()),
+        }
+    }
+
+    fn similarity(&self, vector: &[T], row: usize) -> T {
+        simd::table::<T>().dot(vector, self.question.pool.row(row)) * self.inverse_norms[row]
+    }
+
+    /// Negatives of the anchors `start..end`.
+    fn mine(
+        &self,
+        workers: &Workers<'_>,
+        sizes: &HashMap<i64, usize>,
+        start: usize,
+        end: usize,
+    ) -> Result<Mined> {
+        let Question { anchors, pool, .. } = *self.question;
+        let mut vectors = anchors.slice(start, end).data().to_vec();
+        for row in vectors.chunks_exact_mut(anchors.cols().max(1)) {
+            let factor = inverse_norm(row, self.settings.similarity);
+            row.iter_mut().for_each(|x| *x *= factor);
+        }
+        let vectors = Matrix::new(&vectors, end - start, anchors.cols())?;
+        let mut searches: Vec<_> = (start..end)
+            .map(|anchor| {
+                let upper = self.positive_similarity(anchor, vectors.row(anchor - start));
+                Search::new(self.question, self.settings, sizes, anchor, upper)
+            })
+            .collect();
+        if searches.iter().any(Search::needs_scores) {
+            let mut tile = vec![T::zero(); TILE.min(pool.rows()) * vectors.rows()];
+            for from in (0..pool.rows()).step_by(TILE) {
+                workers.check()?;
+                let rows = pool.slice(from, pool.rows().min(from + TILE));
+                let tile = &mut tile[..rows.rows() * vectors.rows()];
+                gemm(
+                    T::one(),
+                    Strided::rows(vectors.data(), vectors.rows(), vectors.cols()),
+                    Strided::rows(rows.data(), rows.rows(), rows.cols()).transposed(),
+                    T::zero(),
+                    tile,
+                );
+                let factors = &self.inverse_norms[from..from + rows.rows()];
+                for (search, scores) in searches.iter_mut().zip(tile.chunks_exact_mut(rows.rows()))
+                {
+                    if self.settings.similarity == Similarity::Cosine {
+                        elementwise(Scale(scores, factors));
+                    }
+                    search.offer(from, scores);
+                }
+            }
+        }
+        let mut mined = Mined::default();
+        for (i, search) in searches.into_iter().enumerate() {
+            let similarity = |row| self.similarity(vectors.row(i), row as usize).wide();
+            let chosen = search.choose(self.settings, start + i, similarity);
+            mined.extend(&chosen, self.settings);
+        }
+        Ok(mined)
+    }
+}
+
+impl Mined {
+    fn extend(&mut self, chosen: &[Scored], settings: &Settings) {
+        let limit = match settings.similarity {
+            Similarity::Cosine => 1.0,
+            Similarity::Dot => f64::INFINITY,
+        };
+        let end = self.indices.len() + settings.k;
+        self.counts.push(chosen.len() as i64);
+        self.indices.extend(chosen.iter().map(|c| i64::from(c.row)));
+        self.indices.resize(end, -1);
+        self.similarities
+            .extend(chosen.iter().map(|c| c.score.clamp(-limit, limit) as f32));
+        self.similarities.resize(end, f32::NEG_INFINITY);
+    }
+}
+
+/// Chooses up to `k` distinct negatives for every anchor.
+///
+/// The result depends on `seed`, not on the number of threads.
+pub fn mine<T: Real>(
+    workers: &Workers<'_>,
+    question: &Question<'_, T>,
+    settings: &Settings,
+) -> Result<Mined> {
+    question.check()?;
+    let count = question.anchors.rows();
+    let pool = question.pool;
+    let values = count.saturating_mul(settings.k);
+    let mut mined = Mined::default();
+    // Asked for first: a `k` beyond memory fails here and not after the work.
+    let room = mined
+        .indices
+        .try_reserve_exact(values)
+        .and_then(|()| mined.similarities.try_reserve_exact(values));
+    if room.is_err() {
+        return Err(Error::invalid(
+            "k",
+            format!("is {} for {count} anchors, more than fits", settings.k),
+        ));
+    }
+    const ROWS: usize = 4096;
+    let inverse_norms = workers
+        .map(pool.rows().div_ceil(ROWS), |i| {
+            let end = pool.rows().min((i + 1) * ROWS);
+            Ok((i * ROWS..end)
+                .map(|row| inverse_norm(pool.row(row), settings.similarity))
+                .collect::<Vec<_>>())
+        })?
+        .concat();
+    let task = Task {
+        question,
+        settings,
+        inverse_norms,
+    };
+    let sizes = class_sizes(question.labels);
+    // Few anchors still make enough blocks for all threads.
+    let block = (count / 32).clamp(8, 64);
+    let blocks = workers.map(count.div_ceil(block), |i| {
+        task.mine(workers, &sizes, i * block, count.min((i + 1) * block))
+    })?;
+    for block in blocks {
+        mined.indices.extend(block.indices);
+        mined.similarities.extend(block.similarities);
+        mined.counts.extend(block.counts);
+    }
+    Ok(mined)
+}

@@ -1,0 +1,138 @@
+//! Mining of negatives.
+
+use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::prelude::*;
+use ruvector_core::Result;
+use ruvector_core::mining::hard::{self, Mined};
+use ruvector_core::mining::{Lists, Positives, Question, Settings, Similarity, Skip, Strategy};
+use ruvector_core::real::Real;
+
+use crate::arrays::{matrix, slice};
+use crate::enter::enter;
+use crate::errors::to_python;
+
+type Ids<'py> = PyReadonlyArray1<'py, i64>;
+
+/// Anchors, pool (none: the anchors), positive vectors.
+type Vectors<'py, T> = (
+    PyReadonlyArray2<'py, T>,
+    Option<PyReadonlyArray2<'py, T>>,
+    Option<PyReadonlyArray2<'py, T>>,
+);
+
+#[derive(FromPyObject)]
+enum AnyVectors<'py> {
+    F32(Vectors<'py, f32>),
+    F64(Vectors<'py, f64>),
+}
+
+/// Positive rows, labels of anchors and pool, indptr and indices of forbidden rows.
+type Limits<'py> = (
+    Option<PyReadonlyArray2<'py, i64>>,
+    Option<(Ids<'py>, Ids<'py>)>,
+    Option<(Ids<'py>, Ids<'py>)>,
+);
+
+fn mine<T: Real + numpy::Element>(
+    py: Python<'_>,
+    (anchors, pool, positives): &Vectors<'_, T>,
+    (rows, labels, exclude): &Limits<'_>,
+    settings: Settings,
+) -> PyResult<Mined> {
+    let anchors = matrix(anchors, "anchors")?;
+    let given = pool.as_ref().map(|pool| matrix(pool, "pool")).transpose()?;
+    let pool = given.unwrap_or(anchors);
+    let positives = match (positives, rows) {
+        (Some(vectors), _) => Positives::Vectors(matrix(vectors, "positives")?),
+        (None, Some(rows)) => Positives::Rows(matrix(rows, "positives")?),
+        (None, None) => Positives::Unknown,
+    };
+    let labels = match labels {
+        Some((own, pool)) => Some((slice(own, "labels")?, slice(pool, "pool_labels")?)),
+        None => None,
+    };
+    let exclude = match exclude {
+        Some((indptr, indices)) => Some((slice(indptr, "exclude")?, slice(indices, "exclude")?)),
+        None => None,
+    };
+    let work = anchors
+        .data()
+        .len()
+        .saturating_mul(pool.rows())
+        .max(anchors.rows().saturating_mul(settings.k));
+    enter(py, work, move |workers| -> Result<Mined> {
+        let exclude = exclude
+            .map(|(indptr, indices)| {
+                Lists::new(indptr, indices, anchors.rows(), pool.rows(), "exclude")
+            })
+            .transpose()?;
+        let question = Question {
+            anchors,
+            pool,
+            pool_is_anchors: given.is_none(),
+            positives,
+            labels,
+            exclude,
+        };
+        hard::mine(workers, &question, &settings)
+    })
+}
+
+/// Indices, similarities and counts.
+type Arrays<'py> = (
+    Bound<'py, PyArray2<i64>>,
+    Bound<'py, PyArray2<f32>>,
+    Bound<'py, PyArray1<i64>>,
+);
+
+/// `choice` is the strategy, k, how many and which share to skip, hard share, alpha, margin.
+#[pyfunction]
+fn mine_negatives<'py>(
+    py: Python<'py>,
+    vectors: AnyVectors<'py>,
+    limits: Limits<'py>,
+    choice: (String, usize, usize, f64, f64, f64, f64),
+    cosine: bool,
+    seed: u64,
+) -> PyResult<Arrays<'py>> {
+    let (strategy, k, skip, skip_share, hard_share, alpha, margin) = choice;
+    let settings = Settings {
+        strategy: Strategy::parse(&strategy).map_err(|error| to_python(py, error))?,
+        similarity: if cosine {
+            Similarity::Cosine
+        } else {
+            Similarity::Dot
+        },
+        k,
+        skip: if skip_share > 0.0 {
+            Skip::Share(skip_share)
+        } else {
+            Skip::Count(skip)
+        },
+        hard_share,
+        alpha,
+        margin,
+        seed,
+    };
+    let mined = match &vectors {
+        AnyVectors::F32(vectors) => mine(py, vectors, &limits, settings)?,
+        AnyVectors::F64(vectors) => mine(py, vectors, &limits, settings)?,
+    };
+    let shape = [mined.counts.len(), k];
+    Ok((
+        PyArray1::from_vec(py, mined.indices).reshape(shape)?,
+        PyArray1::from_vec(py, mined.similarities).reshape(shape)?,
+        PyArray1::from_vec(py, mined.counts),
+    ))
+}
+
+#[pyfunction]
+fn mining_strategies() -> Vec<&'static str> {
+    Strategy::ALL.map(Strategy::name).to_vec()
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(mine_negatives, module)?)?;
+    module.add_function(wrap_pyfunction!(mining_strategies, module)?)?;
+    Ok(())
+}
