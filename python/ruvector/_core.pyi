@@ -2,6 +2,8 @@
 
 from os import PathLike
 from typing import Any, TypeAlias, final
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,7 @@ from typing import Any
 import numpy.typing as npt
 
 _Array = npt.NDArray[Any]
+_Floats = npt.NDArray[Any]
 
 __version__: str
 
@@ -130,3 +133,28 @@ def mine_negatives(
     seed: int,
 ) -> tuple[_Array, _Array, _Array]: ...
 def mining_strategies() -> list[str]: ...
+# similarity
+def similarity_pairs(name: str, a: _Floats, b: _Floats) -> _Floats: ...
+def similarity_matrix(name: str, a: _Floats, b: _Floats, out: _Floats) -> None: ...
+def cosine_gradients(a: _Floats, b: _Floats, to_a: _Floats, to_b: _Floats) -> _Floats: ...
+
+# batches
+def gather(table: _Floats, indices: npt.NDArray[np.int64], out: _Floats) -> None: ...
+def scatter_add(indices: npt.NDArray[np.int64], rows: _Floats, out: _Floats) -> None: ...
+
+# losses
+def loss(
+    name: str,
+    options: Sequence[tuple[str, bool | int | float | str]],
+    inputs: Sequence[npt.NDArray[Any] | None],
+    reduction: str,
+    out: Sequence[_Floats | None] | None,
+) -> tuple[npt.NDArray[np.float64], int]: ...
+def loss_specs() -> list[
+    tuple[
+        str,
+        list[tuple[str, str, list[int], bool]],
+        list[tuple[str, str, list[str], int]],
+        list[str],
+    ]
+]: ...

@@ -1,7 +1,7 @@
 //! Everything in ruvector that must be fast, without Python.
 //!
 //! Modules stand in dependency order and import upwards only in this list:
-//! failures, views and random streams; SIMD kernels; linear algebra; graphs; losses, mining
+//! failures, views and random streams; SIMD kernels; linear algebra; graphs; batches; losses, mining
 //! and optimisers; the index; files.
 
 pub mod error;
@@ -17,6 +17,8 @@ pub mod metric;
 pub mod linalg;
 
 pub mod graph;
+
+pub mod batch;
 
 pub mod losses;
 pub mod mining;

@@ -1,6 +1,8 @@
 //! Checked views of row-major data that somebody else owns.
 
 use crate::error::{Error, Result};
+use crate::real::Real;
+use crate::simd::maps;
 
 /// A read-only matrix: `rows × cols` values, row after row, without gaps.
 #[derive(Clone, Copy, Debug)]
@@ -49,10 +51,10 @@ impl<'a, T> Matrix<'a, T> {
     }
 }
 
-impl<T: num_traits::Float> Matrix<'_, T> {
+impl<T: Real> Matrix<'_, T> {
     /// Fails with the first row that holds a NaN or an infinity.
     pub fn check_finite(&self, argument: &'static str) -> Result<()> {
-        if self.data.iter().all(|value| value.is_finite()) {
+        if maps::all_finite(self.data) {
             return Ok(());
         }
         let row = (0..self.rows)

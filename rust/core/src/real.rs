@@ -24,6 +24,9 @@ pub trait Real:
 
     /// The same value in `f64`, in which long sums run.
     fn wide(self) -> f64;
+
+    /// `exp(self)` for a value of at most 0, in code that vectorises.
+    fn exp_of_negative(self) -> Self;
 }
 
 impl Real for f32 {
@@ -38,6 +41,31 @@ impl Real for f32 {
     fn wide(self) -> f64 {
         f64::from(self)
     }
+
+    /// Cephes' `expf`: 2ⁿ by exponent bits times a polynomial, within 2 units in the last place.
+    /// Below -87, where the result would leave the normal numbers, exactly 0.
+    #[inline(always)]
+    fn exp_of_negative(self) -> Self {
+        // Adding 1.5 · 2²³ rounds to an integer and leaves it in the low bits.
+        const ROUND: f32 = 12_582_912.0;
+        let x = if self < -87.0 { -87.0 } else { self };
+        let shifted = x * std::f32::consts::LOG2_E + ROUND;
+        let n = shifted - ROUND;
+        let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
+        let mut y = 1.987_569_2e-4;
+        for c in [
+            1.398_2e-3,
+            8.333_452e-3,
+            4.166_579_6e-2,
+            1.666_666_5e-1,
+            0.5,
+        ] {
+            y = y * r + c;
+        }
+        let y = y * r * r + r + 1.0;
+        let power = Self::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
+        if self < -87.0 { 0.0 } else { y * power }
+    }
 }
 
 impl Real for f64 {
@@ -51,5 +79,10 @@ impl Real for f64 {
 
     fn wide(self) -> f64 {
         self
+    }
+
+    #[inline(always)]
+    fn exp_of_negative(self) -> Self {
+        self.exp()
     }
 }

@@ -1,6 +1,10 @@
 //! NumPy arrays as the core's views.
 
 use numpy::{Element, PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray1, PyReadwriteArray2};
+use numpy::{
+    Element, PyArrayDescrMethods, PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray2,
+    PyUntypedArray, PyUntypedArrayMethods, dtype,
+};
 use pyo3::prelude::*;
 use ruvector_core::Error;
 use ruvector_core::matrix::{Matrix, MatrixMut};
@@ -61,4 +65,11 @@ pub fn matrix_mut<'a, T: Element>(
         .as_slice_mut()
         .map_err(|_| not_contiguous(py, argument))?;
     MatrixMut::new(data, shape[0], shape[1]).map_err(|error| to_python(py, error))
+}
+
+/// Whether this is an array of `f64`; functions for two element types take it for `f32` if not.
+pub fn is_double(array: &Bound<'_, PyAny>) -> bool {
+    array
+        .cast::<PyUntypedArray>()
+        .is_ok_and(|array| array.dtype().is_equiv_to(&dtype::<f64>(array.py())))
 }

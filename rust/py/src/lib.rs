@@ -3,6 +3,7 @@
 //! Signatures, defaults and documentation live in the Python package; nothing here is public.
 
 mod arrays;
+mod batch;
 mod enter;
 mod errors;
 mod graph;
@@ -10,7 +11,9 @@ mod index;
 mod mining;
 mod optim;
 mod linalg;
+mod losses;
 mod runtime;
+mod similarity;
 
 use pyo3::prelude::*;
 
@@ -22,5 +25,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     index::register(module)?;
     mining::register(module)?;
     optim::register(module)?;
+    similarity::register(module)?;
+    batch::register(module)?;
+    losses::register(module)?;
     Ok(())
 }

@@ -1,4 +1,6 @@
-//! Dense products.
+//! Dense products, rows of length one, similarities.
 
 pub mod gemm;
 mod pack;
+pub mod similarity;
+pub mod unit;

@@ -4,6 +4,7 @@
 //! level has no better code for are the next lower level's. `RUVECTOR_SIMD` forces a lower level.
 
 mod elementwise;
+pub mod maps;
 mod scalar;
 
 #[cfg(target_arch = "x86_64")]

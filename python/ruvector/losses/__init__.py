@@ -1,0 +1,37 @@
+"""Losses with exact gradients for every embedding input.
+
+Calling a loss gives its value; ``value_and_grad`` gives ``value, gradients`` with one array for
+each embedding input, by name.
+"""
+
+from ruvector.losses._base import SPECS as _SPECS
+from ruvector.losses._base import IndexedGradients, Loss, LossResult, Reduction
+from ruvector.losses.inbatch import InBatchGradients, InBatchInfoNCELoss
+from ruvector.losses.infonce import InfoNCEGradients, InfoNCELoss
+from ruvector.losses.profile import TemperatureProfile, temperature_profile
+
+__all__ = [
+    "InBatchGradients",
+    "InBatchInfoNCELoss",
+    "IndexedGradients",
+    "InfoNCEGradients",
+    "InfoNCELoss",
+    "Loss",
+    "LossResult",
+    "Reduction",
+    "TemperatureProfile",
+    "names",
+    "temperature_profile",
+]
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all losses, as in each class's ``name``.
+
+    Examples
+    --------
+    >>> from ruvector.losses import names
+    >>> "infonce" in names()
+    True
+    """
+    return tuple(_SPECS)

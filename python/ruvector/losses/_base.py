@@ -1,0 +1,252 @@
+"""What all losses share: checked options, inputs as arrays, one way into the core."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ruvector import _core
+from ruvector.arrays import as_floats, as_ids, check_choice, check_int, check_real
+from ruvector.errors import InvalidArgumentError, InvalidTypeError
+
+__all__ = ["IndexedGradients", "Loss", "LossResult", "Reduction", "Value"]
+
+Reduction: TypeAlias = Literal["mean", "sum", "none"]
+Value: TypeAlias = float | npt.NDArray[np.float64]
+Array: TypeAlias = npt.NDArray[Any]
+
+L = TypeVar("L", bound="Loss")
+G = TypeVar("G")
+
+
+class _Input(NamedTuple):
+    name: str
+    kind: str
+    ranks: list[int]
+    optional: bool
+
+
+class _Option(NamedTuple):
+    name: str
+    domain: str
+    choices: list[str]
+    low: int
+
+    def check(self, value: object) -> bool | int | float | str:
+        """Return `value` as the core takes it."""
+        if self.domain == "choice":
+            return check_choice(value, self.name, choices=self.choices)
+        if self.domain == "integer":
+            return check_int(value, self.name, low=self.low)
+        if self.domain == "flag":
+            if not isinstance(value, (bool, np.bool_)):
+                raise InvalidTypeError(f"{self.name} is {value!r} but must be True or False")
+            return bool(value)
+        low = -np.inf if self.domain == "finite" else 0.0
+        return check_real(value, self.name, low=low, open_low=self.domain == "positive")
+
+
+class _Spec(NamedTuple):
+    inputs: list[_Input]
+    options: list[_Option]
+    reductions: list[str]
+
+
+SPECS = {
+    name: _Spec([_Input(*row) for row in inputs], [_Option(*row) for row in options], reductions)
+    for name, inputs, options, reductions in _core.loss_specs()
+}
+
+
+class LossResult(tuple[Value, G]):
+    """A loss's value and gradients; unpacks as ``value, gradients``.
+
+    Attributes
+    ----------
+    value : float or ndarray of float64
+        An array with one entry an item where the reduction is ``"none"``.
+    gradients : NamedTuple
+        One array for each embedding input, of its shape and dtype; None where the input was None.
+    active : int
+        Number of items that contributed.
+    """
+
+    active: int
+
+    def __new__(cls, value: Value, gradients: G, active: int) -> "LossResult[G]":
+        self = super().__new__(cls, (value, gradients))  # type: ignore[type-var]
+        self.active = active
+        return self
+
+    @property
+    def value(self) -> Value:
+        return self[0]
+
+    @property
+    def gradients(self) -> G:
+        return self[1]
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return (*self, self.active)
+
+    def __repr__(self) -> str:
+        return f"LossResult(value={self[0]!r}, gradients={self[1]!r}, active={self.active})"
+
+
+class IndexedGradients(NamedTuple):
+    """The gradient of a loss on rows of one table."""
+
+    embeddings: Array
+
+
+class Loss:
+    """A differentiable loss with its options.
+
+    Losses are frozen dataclasses: options are checked when one is made, two with equal options are
+    equal, and :meth:`replace` makes a changed copy. Inputs of different float dtypes are promoted
+    to the widest; integers become float32 and lists what NumPy makes of them.
+    """
+
+    name: ClassVar[str]
+    reduction: Reduction
+
+    def __post_init__(self) -> None:
+        spec = SPECS[self.name]
+        check_choice(self.reduction, "reduction", choices=spec.reductions)
+        for option in spec.options:
+            object.__setattr__(self, option.name, option.check(getattr(self, option.name)))
+
+    def replace(self: L, **changes: Any) -> L:
+        """Return a copy with some options changed.
+
+        Raises
+        ------
+        InvalidArgumentError
+            An option that the loss does not have, or a value outside its range.
+        """
+        known = {field.name for field in dataclasses.fields(cast(Any, self))}
+        for name in changes:
+            check_choice(name, "option", choices=sorted(known))
+        return cast(L, dataclasses.replace(cast(Any, self), **changes))
+
+    def _run(
+        self, arrays: list[Array | None], out: Sequence[Array | None] | None
+    ) -> tuple[Value, int]:
+        options = [(option.name, getattr(self, option.name)) for option in SPECS[self.name].options]
+        values, active = _core.loss(self.name, options, arrays, self.reduction, out)
+        return (values if self.reduction == "none" else float(values[0])), active
+
+    def _value(self, *arguments: object) -> Value:
+        return self._run(_as_arrays(SPECS[self.name], arguments), None)[0]
+
+    def _value_and_grad(
+        self, make: type[G], out: Sequence[Array | None] | None, *arguments: object
+    ) -> LossResult[G]:
+        spec = SPECS[self.name]
+        arrays = _as_arrays(spec, arguments)
+        inputs = {
+            entry.name: array
+            for entry, array in zip(spec.inputs, arrays, strict=True)
+            if entry.kind == "embeddings"
+        }
+        if out is None:
+            buffers = [None if array is None else np.empty_like(array) for array in inputs.values()]
+        else:
+            buffers = _check_out(out, inputs)
+        value, active = self._run(arrays, buffers)
+        return LossResult(value, make(*buffers), active)
+
+    def _value_and_grad_indexed(
+        self, embeddings: object, out: Array | None, *arguments: object
+    ) -> LossResult[IndexedGradients]:
+        """Index arrays stand where embedding inputs would; the rest is as it is."""
+        spec = SPECS[self.name]
+        table = as_floats(embeddings, "embeddings")
+        if out is None:
+            out = np.empty_like(table)
+        (out,) = cast("list[Array]", _check_out([out], {"embeddings": table}))
+        if np.may_share_memory(out, table):
+            raise InvalidArgumentError("out overlaps embeddings; give it memory of its own")
+        indices: list[npt.NDArray[np.int64]] = []
+        rows: list[Array] = []
+        inputs: list[object] = []
+        for entry, argument in zip(spec.inputs, arguments, strict=True):
+            if entry.kind != "embeddings" or (argument is None and entry.optional):
+                inputs.append(argument)
+                continue
+            index = as_ids(argument, entry.name, ndim=_rank(argument, [r - 1 for r in entry.ranks]))
+            row = np.empty((index.size, table.shape[1]), table.dtype)
+            indices.append(index.ravel())
+            rows.append(row)
+            _core.gather(table, indices[-1], row)
+            inputs.append(row.reshape(*index.shape, table.shape[1]))
+        arrays = _as_arrays(spec, inputs)
+        gradients: list[Array | None] = [
+            None if array is None else np.empty_like(array)
+            for entry, array in zip(spec.inputs, arrays, strict=True)
+            if entry.kind == "embeddings"
+        ]
+        value, active = self._run(arrays, gradients)
+        out.fill(0)
+        given = (gradient for gradient in gradients if gradient is not None)
+        for index, row, gradient in zip(indices, rows, given, strict=True):
+            _core.scatter_add(index, gradient.reshape(row.shape), out)
+        return LossResult(value, IndexedGradients(out), active)
+
+
+def _rank(value: object, ranks: Sequence[int]) -> int:
+    """Return the value's number of dimensions if allowed, else one that is."""
+    try:
+        rank = np.ndim(cast(Any, value))
+    except ValueError:
+        rank = ranks[0]
+    return rank if rank in ranks else ranks[0]
+
+
+def _as_arrays(spec: _Spec, arguments: Sequence[object]) -> list[Array | None]:
+    arrays: list[Array | None] = []
+    for entry, value in zip(spec.inputs, arguments, strict=True):
+        if value is None and entry.optional:
+            arrays.append(None)
+        elif entry.kind == "indices":
+            arrays.append(as_ids(value, entry.name, ndim=_rank(value, entry.ranks)))
+        elif entry.kind == "mask":
+            arrays.append(_as_mask(value, entry.name))
+        else:
+            arrays.append(as_floats(value, entry.name, ndim=entry.ranks))
+    widest = np.result_type(*(a for a in arrays if a is not None and a.dtype.kind == "f"))
+    return [
+        array.astype(widest, copy=False) if array is not None and array.dtype.kind == "f" else array
+        for array in arrays
+    ]
+
+
+def _as_mask(value: object, name: str) -> Array:
+    array = np.asarray(value)
+    if array.dtype != np.bool_:
+        raise InvalidTypeError(f"{name} has dtype {array.dtype} but must be bool")
+    return np.ascontiguousarray(array)
+
+
+def _check_out(out: Sequence[Array | None], inputs: dict[str, Array | None]) -> list[Array | None]:
+    if len(out) != len(inputs):
+        raise InvalidArgumentError(
+            f"out holds {len(out)} arrays but needs {len(inputs)}: {', '.join(inputs)}"
+        )
+    for array, (name, wanted) in zip(out, inputs.items(), strict=True):
+        if wanted is None:
+            if array is not None:
+                raise InvalidArgumentError(f"out holds an array for {name}, which is None")
+            continue
+        if not isinstance(array, np.ndarray) or array.dtype != wanted.dtype:
+            got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+            raise InvalidTypeError(f"out for {name} is {got} but must be {wanted.dtype}")
+        if array.shape != wanted.shape:
+            raise InvalidArgumentError(
+                f"out for {name} has shape {array.shape} but {name} has shape {wanted.shape}"
+            )
+        if not (array.flags.c_contiguous and array.flags.writeable):
+            raise InvalidArgumentError(f"out for {name} must be C-contiguous and writeable")
+    return list(out)

@@ -1,0 +1,192 @@
+//! Rows of length one, and what becomes of their gradient.
+
+use std::ops::Range;
+
+use crate::error::Result;
+use crate::matrix::Matrix;
+use crate::metric::{COSINE_EPS, norm};
+use crate::pool::Workers;
+use crate::real::Real;
+use crate::simd;
+
+/// Rows a worker handles at a time.
+const PIECE: usize = 64;
+
+/// Rows scaled to length one; zero rows stay zero.
+pub struct UnitRows<T> {
+    rows: Vec<T>,
+    norms: Vec<f64>,
+    cols: usize,
+}
+
+impl<T: Real> UnitRows<T> {
+    /// The rows of all `parts`, one part after the other. They must have equally many columns.
+    pub fn of(parts: &[Matrix<'_, T>], workers: &Workers<'_>) -> Result<Self> {
+        let cols = parts.first().map_or(0, Matrix::cols);
+        let mut rows = Vec::with_capacity(parts.iter().map(|part| part.data().len()).sum());
+        for part in parts {
+            debug_assert_eq!(part.cols(), cols);
+            rows.extend_from_slice(part.data());
+        }
+        let mut norms = vec![0.0; parts.iter().map(Matrix::rows).sum()];
+        let mut pieces: Vec<_> = rows
+            .chunks_mut(PIECE * cols.max(1))
+            .zip(norms.chunks_mut(PIECE))
+            .collect();
+        workers.for_each_piece(&mut pieces, 1, |_, piece| {
+            for (rows, norms) in piece {
+                for (row, length) in rows.chunks_exact_mut(cols.max(1)).zip(norms.iter_mut()) {
+                    *length = norm(row);
+                    normalise(row, *length);
+                }
+            }
+            Ok(())
+        })?;
+        Ok(Self { rows, norms, cols })
+    }
+
+    /// A view of all rows.
+    pub fn all(&self) -> Units<'_, T> {
+        self.range(0..self.norms.len())
+    }
+
+    /// A view of some rows.
+    pub fn range(&self, range: Range<usize>) -> Units<'_, T> {
+        Units {
+            data: &self.rows[range.start * self.cols..range.end * self.cols],
+            norms: &self.norms[range],
+            cols: self.cols,
+        }
+    }
+}
+
+fn normalise<T: Real>(row: &mut [T], length: f64) {
+    if length == 0.0 {
+        return;
+    }
+    let inverse = 1.0 / length;
+    for value in row {
+        *value = T::of(if inverse.is_finite() {
+            value.wide() * inverse
+        } else {
+            value.wide() / length
+        });
+    }
+}
+
+/// Unit rows and the lengths they had.
+pub struct Units<'a, T> {
+    pub data: &'a [T],
+    pub norms: &'a [f64],
+    pub cols: usize,
+}
+
+impl<T> Clone for Units<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Units<'_, T> {}
+
+impl<'a, T: Real> Units<'a, T> {
+    pub fn len(&self) -> usize {
+        self.norms.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.norms.is_empty()
+    }
+
+    pub fn row(&self, i: usize) -> &'a [T] {
+        &self.data[i * self.cols..(i + 1) * self.cols]
+    }
+
+    pub fn slice(&self, range: Range<usize>) -> Self {
+        Self {
+            data: &self.data[range.start * self.cols..range.end * self.cols],
+            norms: &self.norms[range],
+            cols: self.cols,
+        }
+    }
+
+    /// The smallest length, infinity where there are no rows.
+    pub fn shortest(&self) -> f64 {
+        self.norms.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    /// Whether some cosine between these rows and `others` divides by [`COSINE_EPS`] instead of
+    /// by the lengths.
+    pub fn may_floor(&self, others: &Self) -> bool {
+        self.shortest() * others.shortest() <= COSINE_EPS
+    }
+
+    /// Turns gradients of the unit rows into gradients of the rows, `(g - û (û·g)) / |u|`, plus
+    /// what `gradient` holds for the rows themselves.
+    pub fn pull_back(
+        &self,
+        gradient: &UnitGradient<T>,
+        first: usize,
+        out: &mut [T],
+        workers: &Workers<'_>,
+    ) -> Result<()> {
+        let cols = self.cols;
+        workers.for_each_piece(out, PIECE * cols.max(1), |piece, out| {
+            for (k, out) in out.chunks_exact_mut(cols.max(1)).enumerate() {
+                let i = piece * PIECE + k;
+                let at = (first + i) * cols..(first + i + 1) * cols;
+                self.pull_row(i, &gradient.unit[at.clone()], out);
+                if let Some(direct) = gradient.direct.get(at) {
+                    simd::table::<T>().axpy(T::one(), direct, out);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn pull_row(&self, i: usize, gradient: &[T], out: &mut [T]) {
+        let (row, length) = (self.row(i), self.norms[i]);
+        if length == 0.0 {
+            out.fill(T::zero());
+            return;
+        }
+        let along = simd::table::<T>().dot(row, gradient);
+        for ((out, &g), &u) in out.iter_mut().zip(gradient).zip(row) {
+            *out = T::of((g - along * u).wide() / length);
+        }
+    }
+}
+
+/// Gradients of unit rows and, where there are floored cosines, of the rows themselves.
+pub struct UnitGradient<T> {
+    pub unit: Vec<T>,
+    /// As long as `unit`, or empty where no cosine is floored.
+    pub direct: Vec<T>,
+}
+
+impl<T: Real> UnitGradient<T> {
+    pub fn zero(rows: usize, cols: usize, with_direct: bool) -> Self {
+        Self {
+            unit: vec![T::zero(); rows * cols],
+            direct: vec![T::zero(); if with_direct { rows * cols } else { 0 }],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_have_length_one_and_zero_stays() {
+        let data = [3.0, 4.0, 0.0, 0.0, 1e-30, 0.0];
+        let part = Matrix::new(&data, 3, 2).unwrap();
+        let units = UnitRows::<f32>::of(&[part, part], &Workers::serial()).unwrap();
+        let all = units.all();
+        assert_eq!(all.len(), 6);
+        assert_eq!(all.row(4), [0.0, 0.0]);
+        assert_eq!(all.row(5), [1.0, 0.0]);
+        assert!((all.row(0)[0] - 0.6).abs() < 1e-6);
+        assert!(all.may_floor(&all));
+    }
+}

@@ -1,0 +1,432 @@
+//! InfoNCE with explicit negatives (van den Oord et al. 2018): per anchor
+//! `lse(s⁺, s₁..s_K) - s⁺` with `s = cos / τ`, and its forms for several positives.
+
+use super::contract::*;
+use super::head::{Form, Negatives, head};
+use super::sweep::{Sweep, Targets};
+use crate::error::{Error, Result};
+use crate::linalg::unit::UnitRows;
+use crate::matrix::Matrix;
+use crate::metric::Row;
+use crate::pool::Workers;
+use crate::real::Real;
+use crate::simd;
+
+/// Anchors a worker handles at a time.
+const PIECE: usize = 16;
+
+pub struct InfoNce {
+    temperature: f64,
+    form: Form,
+}
+
+/// The inputs after their shapes were compared.
+struct Batch<'a, T> {
+    anchors: Matrix<'a, T>,
+    positives: Matrix<'a, T>,
+    /// Positives of one anchor.
+    width: usize,
+    mask: Option<&'a [bool]>,
+    negatives: NegativeRows<'a, T>,
+}
+
+enum NegativeRows<'a, T> {
+    /// All anchors' rows, one anchor after the other, with so many for each.
+    Own(Matrix<'a, T>, usize),
+    Shared(Matrix<'a, T>),
+}
+
+impl<'a, T: Real> Batch<'a, T> {
+    fn new(inputs: &Inputs<'a, T>) -> Result<Self> {
+        let anchors = inputs.floats("anchors")?;
+        let positives = inputs.floats("positives")?;
+        if anchors.cols() == 0 {
+            return Err(Error::invalid("anchors", "needs at least one column"));
+        }
+        positives.check_count("positives", &anchors, "anchors")?;
+        positives.check_cols("positives", &anchors, "anchors")?;
+        let width = match positives.shape {
+            [_, width, _] => *width,
+            _ => 1,
+        };
+        let mask = inputs.optional_mask("positive_mask")?;
+        if let Some(mask) = mask
+            && mask.shape != [anchors.count(), width]
+        {
+            return Err(Error::invalid(
+                "positive_mask",
+                format!(
+                    "has shape {:?} but must have {:?}, one entry for each positive",
+                    Shape(mask.shape),
+                    Shape(&[anchors.count(), width])
+                ),
+            ));
+        }
+        let negatives = match inputs.optional_floats("negatives")? {
+            None => NegativeRows::Own(Matrix::new(&[], 0, anchors.cols())?, 0),
+            Some(negatives) => {
+                negatives.check_cols("negatives", &anchors, "anchors")?;
+                match negatives.shape {
+                    [_, count, _] => {
+                        negatives.check_count("negatives", &anchors, "anchors")?;
+                        NegativeRows::Own(negatives.matrix()?, *count)
+                    }
+                    _ => NegativeRows::Shared(negatives.matrix()?),
+                }
+            }
+        };
+        Ok(Self {
+            anchors: anchors.matrix()?,
+            positives: positives.matrix()?,
+            width,
+            mask: mask.map(|mask| mask.data),
+            negatives,
+        })
+    }
+
+    fn has(&self, anchor: usize, positive: usize) -> bool {
+        self.mask
+            .is_none_or(|mask| mask[anchor * self.width + positive])
+    }
+
+    /// Anchors with at least one positive.
+    fn active(&self) -> usize {
+        (0..self.anchors.rows())
+            .filter(|&i| (0..self.width).any(|p| self.has(i, p)))
+            .count()
+    }
+}
+
+impl Loss for InfoNce {
+    const SPEC: &'static Spec = &Spec {
+        name: "infonce",
+        inputs: &[
+            Input::required("anchors", Kind::Embeddings, &[2]),
+            Input::required("positives", Kind::Embeddings, &[2, 3]),
+            Input::optional("negatives", Kind::Embeddings, &[2, 3]),
+            Input::optional("positive_mask", Kind::Mask, &[2]),
+        ],
+        options: &[
+            Setting::new("temperature", Domain::Positive),
+            Setting::new("positives", Domain::Choice(Form::NAMES)),
+        ],
+        reductions: Reduction::ALL,
+    };
+
+    const FINDS_NAN: bool = true;
+
+    fn parse(options: &Options<'_>) -> Result<Self> {
+        Ok(Self {
+            temperature: options.real("temperature")?,
+            form: Form::parse(options.text("positives")?),
+        })
+    }
+
+    fn work<T: Real>(inputs: &Inputs<'_, T>) -> usize {
+        let anchors = inputs.floats("anchors").map_or(0, |array| array.count());
+        match inputs.optional_floats("negatives") {
+            Ok(Some(array)) if array.shape.len() == 2 => 3 * anchors * array.data.len(),
+            _ => 4 * inputs.values(),
+        }
+    }
+
+    fn evaluate<T: Real>(&self, mut call: Call<'_, T>, workers: &Workers<'_>) -> Result<Outcome> {
+        let batch = Batch::new(call.inputs)?;
+        let active = batch.active();
+        let mut pass = Pass {
+            loss: self,
+            items: vec![0.0; batch.anchors.rows()],
+            weight: call.reduction.weight(active) / self.temperature,
+            gradients: call.gradients.take().map(|mut gradients| Buffers {
+                anchors: gradients.take("anchors"),
+                positives: gradients.take("positives"),
+                negatives: gradients.take("negatives"),
+            }),
+            batch: &batch,
+        };
+        match batch.negatives {
+            NegativeRows::Own(rows, count) => pass.own(rows, count, workers)?,
+            NegativeRows::Shared(rows) => pass.shared(rows, workers)?,
+        }
+        Ok(Outcome {
+            values: Values::Items(pass.items),
+            counted: active,
+            active,
+        })
+    }
+}
+
+struct Buffers<'a, T> {
+    anchors: &'a mut [T],
+    positives: &'a mut [T],
+    negatives: &'a mut [T],
+}
+
+impl<T> Buffers<'_, T> {
+    /// Takes the first values of each buffer off.
+    fn split(&mut self, anchors: usize, positives: usize, negatives: usize) -> Self {
+        Self {
+            anchors: self.anchors.split_off_mut(..anchors).unwrap_or_default(),
+            positives: self
+                .positives
+                .split_off_mut(..positives)
+                .unwrap_or_default(),
+            negatives: self
+                .negatives
+                .split_off_mut(..negatives)
+                .unwrap_or_default(),
+        }
+    }
+}
+
+struct Pass<'a, T> {
+    loss: &'a InfoNce,
+    batch: &'a Batch<'a, T>,
+    items: Vec<f64>,
+    /// What a derivative to a logit is multiplied by to become one to a cosine.
+    weight: f64,
+    gradients: Option<Buffers<'a, T>>,
+}
+
+/// A vector with its cosine to the anchor and what the loss's derivative to that becomes.
+#[derive(Clone, Copy)]
+struct Scored<'a, T> {
+    row: Row<'a, T>,
+    cosine: f64,
+    value: f64,
+}
+
+/// `anchor`'s cosines with all `rows`; `value` is the logit. Fails where a value is not finite.
+fn score<'a, T: Real>(
+    anchor: &Row<'_, T>,
+    rows: Matrix<'a, T>,
+    temperature: f64,
+    scored: &mut Vec<Scored<'a, T>>,
+) -> Result<()> {
+    scored.clear();
+    for k in 0..rows.rows() {
+        let row = finite(Row::new(rows.row(k)))?;
+        let cosine = anchor.cosine(&row);
+        scored.push(Scored {
+            row,
+            cosine,
+            value: cosine / temperature,
+        });
+    }
+    Ok(())
+}
+
+fn finite<T>(row: Row<'_, T>) -> Result<Row<'_, T>> {
+    if row.norm.is_finite() {
+        return Ok(row);
+    }
+    Err(Error::invalid(
+        "embeddings",
+        "has a row without a finite length",
+    ))
+}
+
+impl<T: Real> Pass<'_, T> {
+    /// Every anchor with negatives of its own: two passes over them while they are in cache.
+    fn own(&mut self, negatives: Matrix<'_, T>, count: usize, workers: &Workers<'_>) -> Result<()> {
+        struct Work<'w, T> {
+            items: &'w mut [f64],
+            gradients: Option<Buffers<'w, T>>,
+        }
+        let (batch, width, cols) = (self.batch, self.batch.width, self.batch.anchors.cols());
+        let mut gradients = self.gradients.as_mut();
+        let mut pieces: Vec<_> = self
+            .items
+            .chunks_mut(PIECE)
+            .map(|items| {
+                let n = items.len() * cols;
+                Work {
+                    gradients: gradients
+                        .as_mut()
+                        .map(|buffers| buffers.split(n, n * width, n * count)),
+                    items,
+                }
+            })
+            .collect();
+        let (loss, weight) = (self.loss, self.weight);
+        workers.for_each_piece(&mut pieces, 1, |piece, work| {
+            let (mut positive, mut negative) = (Vec::new(), Vec::new());
+            let mut logits = Vec::new();
+            for work in work {
+                for (offset, item) in work.items.iter_mut().enumerate() {
+                    let i = piece * PIECE + offset;
+                    let anchor = finite(Row::new(batch.anchors.row(i)))?;
+                    let positives = batch.positives.slice(i * width, (i + 1) * width);
+                    score(&anchor, positives, loss.temperature, &mut positive)?;
+                    let negatives = negatives.slice(i * count, (i + 1) * count);
+                    score(&anchor, negatives, loss.temperature, &mut negative)?;
+                    let among = exponentials(&mut negative);
+                    logits.clear();
+                    logits.extend(present(batch, i, &positive).map(|scored| scored.value));
+                    let head = head(loss.form, &mut logits, among);
+                    *item = head.loss;
+                    if let Some(buffers) = &mut work.gradients {
+                        let mut to = buffers.split(cols, cols * width, cols * count);
+                        spread(batch, i, &mut positive, &logits);
+                        for scored in &mut positive {
+                            scored.value *= weight;
+                        }
+                        for scored in &mut negative {
+                            scored.value *= head.spread * weight;
+                        }
+                        to.anchors.fill(T::zero());
+                        let along = send(&anchor, &positive, to.anchors, &mut to.positives)
+                            + send(&anchor, &negative, to.anchors, &mut to.negatives);
+                        let table = simd::table::<T>();
+                        table.axpy(T::of(-along), anchor.values, to.anchors);
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// One set of negatives for all anchors.
+    fn shared(&mut self, negatives: Matrix<'_, T>, workers: &Workers<'_>) -> Result<()> {
+        let (batch, width, cols) = (self.batch, self.batch.width, self.batch.anchors.cols());
+        let loss = self.loss;
+        let scores = workers.map(batch.anchors.rows().div_ceil(PIECE), |piece| {
+            let mut all = Vec::new();
+            let mut scored = Vec::new();
+            for i in piece * PIECE..((piece + 1) * PIECE).min(batch.anchors.rows()) {
+                let anchor = finite(Row::new(batch.anchors.row(i)))?;
+                let positives = batch.positives.slice(i * width, (i + 1) * width);
+                score(&anchor, positives, loss.temperature, &mut scored)?;
+                all.extend_from_slice(&scored);
+            }
+            Ok(all)
+        })?;
+        let mut scores = scores.concat();
+        let queries = UnitRows::of(&[batch.anchors], workers)?;
+        let keys = UnitRows::of(&[negatives], workers)?;
+        if keys.all().norms.iter().any(|length| !length.is_finite()) {
+            return Err(Error::invalid(
+                "negatives",
+                "has a row without a finite length",
+            ));
+        }
+        let sweep = Sweep {
+            queries: queries.all(),
+            keys: keys.all(),
+            temperature: loss.temperature,
+            exclude: &|_, _, _| {},
+        };
+        let mut targets = self.gradients.as_ref().map(|_| {
+            (
+                sweep.zero_gradient(batch.anchors.rows()),
+                sweep.zero_gradient(negatives.rows()),
+            )
+        });
+        let (items, weight) = (&mut self.items, self.weight);
+        let mut logits = Vec::new();
+        let mut row = |i: usize, among: Negatives| {
+            let scored = &mut scores[i * width..(i + 1) * width];
+            logits.clear();
+            logits.extend(present(batch, i, scored).map(|scored| scored.value));
+            let head = head(loss.form, &mut logits, among);
+            items[i] = head.loss;
+            spread(batch, i, scored, &logits);
+            for scored in scored {
+                scored.value *= weight;
+            }
+            head.spread * weight
+        };
+        let views = targets
+            .as_mut()
+            .map(|(queries, keys)| Targets { queries, keys });
+        sweep.run(&mut row, views, workers)?;
+        let (Some(buffers), Some((to_queries, to_keys))) = (&mut self.gradients, targets) else {
+            return Ok(());
+        };
+        sweep
+            .queries
+            .pull_back(&to_queries, 0, buffers.anchors, workers)?;
+        sweep
+            .keys
+            .pull_back(&to_keys, 0, buffers.negatives, workers)?;
+        let positives = buffers.positives.chunks_mut((PIECE * width * cols).max(1));
+        let mut pieces: Vec<_> = buffers
+            .anchors
+            .chunks_mut(PIECE * cols)
+            .zip(positives)
+            .collect();
+        workers.for_each_piece(&mut pieces, 1, |piece, work| {
+            for (to_anchors, to_positives) in work {
+                let mut rest: &mut [T] = to_positives;
+                for (offset, to_anchor) in to_anchors.chunks_exact_mut(cols).enumerate() {
+                    let i = piece * PIECE + offset;
+                    let anchor = Row::new(batch.anchors.row(i));
+                    let scored = &scores[i * width..(i + 1) * width];
+                    let along = send(&anchor, scored, to_anchor, &mut rest);
+                    simd::table::<T>().axpy(T::of(-along), anchor.values, to_anchor);
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Those of `anchor`'s positives that take part.
+fn present<'s, 'a, T: Real>(
+    batch: &'s Batch<'_, T>,
+    anchor: usize,
+    scored: &'s [Scored<'a, T>],
+) -> impl Iterator<Item = &'s Scored<'a, T>> {
+    scored
+        .iter()
+        .enumerate()
+        .filter(move |(p, _)| batch.has(anchor, *p))
+        .map(|(_, scored)| scored)
+}
+
+/// Puts derivatives back in their places, 0 where a positive is masked.
+fn spread<T: Real>(
+    batch: &Batch<'_, T>,
+    anchor: usize,
+    scored: &mut [Scored<'_, T>],
+    derivatives: &[f64],
+) {
+    let mut derivatives = derivatives.iter();
+    for (p, scored) in scored.iter_mut().enumerate() {
+        scored.value = if batch.has(anchor, p) {
+            derivatives.next().copied().unwrap_or_default()
+        } else {
+            0.0
+        };
+    }
+}
+
+/// Replaces logits by exponentials.
+fn exponentials<T>(scored: &mut [Scored<'_, T>]) -> Negatives {
+    let max = scored
+        .iter()
+        .map(|scored| scored.value)
+        .fold(f64::NEG_INFINITY, f64::max);
+    let mut sum = 0.0;
+    for scored in scored {
+        scored.value = (scored.value - max).exp();
+        sum += scored.value;
+    }
+    Negatives { max, sum }
+}
+
+/// Sends the weights in `value` back; the gradient rows are taken off the front of `to_rows`.
+/// Returns what is to be taken from `to_anchor` along the anchor.
+fn send<T: Real>(
+    anchor: &Row<'_, T>,
+    scored: &[Scored<'_, T>],
+    to_anchor: &mut [T],
+    to_rows: &mut &mut [T],
+) -> f64 {
+    let mut along = 0.0;
+    for scored in scored {
+        let to_row = to_rows.split_off_mut(..to_anchor.len()).unwrap_or_default();
+        along += anchor.pull(&scored.row, scored.cosine, scored.value, to_anchor, to_row);
+    }
+    along
+}
