@@ -1,9 +1,8 @@
 """What the compiled module offers. Documentation lives with the Python names that wrap it."""
 
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any, TypeAlias, final
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +11,7 @@ _I32: TypeAlias = npt.NDArray[np.int32]
 _I64: TypeAlias = npt.NDArray[np.int64]
 _F32: TypeAlias = npt.NDArray[np.float32]
 _F64: TypeAlias = npt.NDArray[np.float64]
-from typing import Any
-
-import numpy.typing as npt
-
-_Array = npt.NDArray[Any]
-_Floats = npt.NDArray[Any]
+_Array: TypeAlias = npt.NDArray[Any]
 
 __version__: str
 
@@ -134,13 +128,13 @@ def mine_negatives(
 ) -> tuple[_Array, _Array, _Array]: ...
 def mining_strategies() -> list[str]: ...
 # similarity
-def similarity_pairs(name: str, a: _Floats, b: _Floats) -> _Floats: ...
-def similarity_matrix(name: str, a: _Floats, b: _Floats, out: _Floats) -> None: ...
-def cosine_gradients(a: _Floats, b: _Floats, to_a: _Floats, to_b: _Floats) -> _Floats: ...
+def similarity_pairs(name: str, a: _Array, b: _Array) -> _Array: ...
+def similarity_matrix(name: str, a: _Array, b: _Array, out: _Array) -> None: ...
+def cosine_gradients(a: _Array, b: _Array, to_a: _Array, to_b: _Array) -> _Array: ...
 
 # batches
-def gather(table: _Floats, indices: npt.NDArray[np.int64], out: _Floats) -> None: ...
-def scatter_add(indices: npt.NDArray[np.int64], rows: _Floats, out: _Floats) -> None: ...
+def gather(table: _Array, indices: npt.NDArray[np.int64], out: _Array) -> None: ...
+def scatter_add(indices: npt.NDArray[np.int64], rows: _Array, out: _Array) -> None: ...
 
 # losses
 def loss(
@@ -148,7 +142,7 @@ def loss(
     options: Sequence[tuple[str, bool | int | float | str]],
     inputs: Sequence[npt.NDArray[Any] | None],
     reduction: str,
-    out: Sequence[_Floats | None] | None,
+    out: Sequence[_Array | None] | None,
 ) -> tuple[npt.NDArray[np.float64], int]: ...
 def loss_specs() -> list[
     tuple[

@@ -8,10 +8,10 @@ mod enter;
 mod errors;
 mod graph;
 mod index;
-mod mining;
-mod optim;
 mod linalg;
 mod losses;
+mod mining;
+mod optim;
 mod runtime;
 mod similarity;
 

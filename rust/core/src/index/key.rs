@@ -28,7 +28,15 @@ mod tests {
 
     #[test]
     fn order_and_value_survive() {
-        let sorted = [f32::NEG_INFINITY, -2.5, -1e-40, 0.0, 1e-40, 3.0, f32::INFINITY];
+        let sorted = [
+            f32::NEG_INFINITY,
+            -2.5,
+            -1e-40,
+            0.0,
+            1e-40,
+            3.0,
+            f32::INFINITY,
+        ];
         for pair in sorted.windows(2) {
             assert!(ordered(pair[0]) < ordered(pair[1]));
         }

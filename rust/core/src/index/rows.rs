@@ -79,10 +79,7 @@ impl Rows {
             };
             let row = &self.stored(i)[..self.space.dim];
             match self.norms.get(i) {
-                Some(&norm) => values.extend(
-                    row.iter()
-                        .map(|&x| (f64::from(x) * norm) as f32),
-                ),
+                Some(&norm) => values.extend(row.iter().map(|&x| (f64::from(x) * norm) as f32)),
                 None => values.extend_from_slice(row),
             }
         }
@@ -171,7 +168,10 @@ impl Rows {
         let first = self.largest_id.checked_add(1);
         let fits = first.and_then(|first| first.checked_add(rows as i64).map(|end| first..end));
         fits.map(Iterator::collect).ok_or_else(|| {
-            Error::invalid("ids", "must be given: the largest id in the index has no successor")
+            Error::invalid(
+                "ids",
+                "must be given: the largest id in the index has no successor",
+            )
         })
     }
 
@@ -191,11 +191,7 @@ impl Rows {
     }
 
     /// Reads `len` rows back.
-    pub fn read<S: Read + Seek>(
-        reader: &mut Reader<S>,
-        space: Space,
-        len: usize,
-    ) -> Result<Self> {
+    pub fn read<S: Read + Seek>(reader: &mut Reader<S>, space: Space, len: usize) -> Result<Self> {
         if len > MAX_ROWS {
             return Err(reader.damaged("it claims too many rows"));
         }
@@ -236,7 +232,11 @@ impl Rows {
             if !row.iter().all(|x| x.is_finite()) {
                 return Err(format!("row {i} holds NaN or infinity"));
             }
-            let length: f64 = row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+            let length: f64 = row
+                .iter()
+                .map(|&x| f64::from(x).powi(2))
+                .sum::<f64>()
+                .sqrt();
             if !cosine && length > super::space::MAX_NORM {
                 return Err(format!("row {i} is too long"));
             }

@@ -47,7 +47,10 @@ fn create_beside(target: &Path, directory: &Path) -> Result<(PathBuf, File)> {
     let name = target
         .file_name()
         .ok_or_else(|| {
-            Error::invalid("path", format!("is {}, which names no file", target.display()))
+            Error::invalid(
+                "path",
+                format!("is {}, which names no file", target.display()),
+            )
         })?
         .to_string_lossy();
     // Long names would exceed the file system's limit with the suffix.

@@ -39,10 +39,7 @@ fn what_was_written_is_read() {
 fn every_truncation_is_an_error() {
     let bytes = sample();
     for length in 0..bytes.len() {
-        assert!(matches!(
-            read(&bytes[..length]),
-            Err(Error::Corrupt { .. })
-        ));
+        assert!(matches!(read(&bytes[..length]), Err(Error::Corrupt { .. })));
     }
 }
 
@@ -76,7 +73,10 @@ fn a_newer_version_is_named() {
     let mut bytes = sample();
     bytes[8..12].copy_from_slice(&(VERSION + 1).to_le_bytes());
     let message = read(&bytes).unwrap_err().to_string();
-    assert!(message.starts_with("sample has format version 2"), "{message}");
+    assert!(
+        message.starts_with("sample has format version 2"),
+        "{message}"
+    );
 }
 
 #[test]

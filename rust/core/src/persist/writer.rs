@@ -47,9 +47,7 @@ impl<'a> Writer<'a> {
         let mut end = (HEADER + self.sections.len() * ENTRY) as u64;
         for &(name, bytes) in &self.sections {
             let start = aligned(end).ok_or_else(too_long)?;
-            end = start
-                .checked_add(bytes.len() as u64)
-                .ok_or_else(too_long)?;
+            end = start.checked_add(bytes.len() as u64).ok_or_else(too_long)?;
             table.extend(padded(name));
             table.extend(start.to_le_bytes());
             table.extend((bytes.len() as u64).to_le_bytes());

@@ -36,11 +36,7 @@ impl Flat {
     /// Calls `with` with the file's writer.
     fn written<R>(&self, with: impl FnOnce(Writer<'_>) -> Result<R>) -> Result<R> {
         let space = self.rows.space;
-        let head = [
-            space.code(),
-            space.dim as u64,
-            self.rows.len() as u64,
-        ];
+        let head = [space.code(), space.dim as u64, self.rows.len() as u64];
         with(self.rows.write(Writer::new(KIND).section("head", &head)))
     }
 

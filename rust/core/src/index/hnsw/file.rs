@@ -64,8 +64,7 @@ impl Hnsw {
     fn read<S: Read + Seek>(mut reader: Reader<S>) -> Result<Self> {
         let head: Vec<u64> = reader.section("head", 7)?;
         let impossible = "its parameters are impossible";
-        let space =
-            Space::of_code(head[0], head[1]).ok_or_else(|| reader.damaged(impossible))?;
+        let space = Space::of_code(head[0], head[1]).ok_or_else(|| reader.damaged(impossible))?;
         let params = Params::new(head[2] as usize, head[3] as usize, head[4])
             .map_err(|_| reader.damaged(impossible))?;
         let len = head[5] as usize;

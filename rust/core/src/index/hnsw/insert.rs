@@ -82,7 +82,8 @@ impl Hnsw {
         workers: &Workers<'_>,
         journal: &mut Journal,
     ) -> Result<()> {
-        let mut plans = workers.map(batch.len(), |i| Ok(self.plan(batch.start + i, batch.start)))?;
+        let mut plans =
+            workers.map(batch.len(), |i| Ok(self.plan(batch.start + i, batch.start)))?;
         for (node, plan) in batch.clone().zip(&mut plans) {
             self.plant(node as u32, plan, batch.start as u32);
         }

@@ -31,11 +31,8 @@ pub fn select(
         }
         let own = candidate.distance();
         let row = rows.stored(candidate.node() as usize);
-        let apart = |other: &Candidate| {
-            rows.space
-                .distance(row, rows.stored(other.node() as usize))
-                > own
-        };
+        let apart =
+            |other: &Candidate| rows.space.distance(row, rows.stored(other.node() as usize)) > own;
         if chosen.len() + reserved < capacity && chosen.iter().all(apart) {
             chosen.push(candidate);
         }

@@ -81,7 +81,10 @@ impl Walk<'_> {
                     fresh.push(link);
                 }
             }
-            fresh.iter().take(AHEAD).for_each(|&link| self.ask_for(link));
+            fresh
+                .iter()
+                .take(AHEAD)
+                .for_each(|&link| self.ask_for(link));
             cursor += 1;
             for (i, &link) in fresh.iter().enumerate() {
                 if let Some(&next) = fresh.get(i + AHEAD) {
