@@ -6,11 +6,14 @@ each embedding input, by name.
 
 from ruvector.losses._base import SPECS as _SPECS
 from ruvector.losses._base import IndexedGradients, Loss, LossResult, Reduction
+from ruvector.losses.cca_ssg import CCASSGGradients, CCASSGLoss
 from ruvector.losses.inbatch import InBatchGradients, InBatchInfoNCELoss
 from ruvector.losses.infonce import InfoNCEGradients, InfoNCELoss
 from ruvector.losses.profile import TemperatureProfile, temperature_profile
 
 __all__ = [
+    "CCASSGGradients",
+    "CCASSGLoss",
     "InBatchGradients",
     "InBatchInfoNCELoss",
     "IndexedGradients",

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
 import numpy.typing as npt
 
+from ruvector.errors import InvalidTypeError
 from ruvector.losses._base import Array, IndexedGradients, Loss, LossResult, Reduction, Value
 
 __all__ = ["InBatchGradients", "InBatchInfoNCELoss"]
+
+Pairs: TypeAlias = tuple[npt.ArrayLike, npt.ArrayLike]
 
 
 class InBatchGradients(NamedTuple):
@@ -86,6 +89,7 @@ class InBatchInfoNCELoss(Loss):
         negatives: npt.ArrayLike | None = None,
         *,
         ids: npt.ArrayLike | None = None,
+        exclude: Pairs | None = None,
     ) -> Value:
         """Return the loss.
 
@@ -99,6 +103,10 @@ class InBatchInfoNCELoss(Loss):
         ids : array_like of int, shape (B,), optional
             What each pair shows. Pairs of equal id are left out of each other's negatives, so
             that duplicates are no false negatives.
+        exclude : (indptr, indices), optional
+            CSR lists of false negatives: the positives ``indices[indptr[i]:indptr[i + 1]]``, as
+            row numbers of the batch, are no negatives of anchor i, nor anchor i of them. In
+            ``"ntxent"`` neither row of the one pair is a negative of the other's rows.
 
         Returns
         -------
@@ -111,7 +119,7 @@ class InBatchInfoNCELoss(Loss):
         InvalidTypeError
             Arrays of a wrong dtype.
         """
-        return self._value(anchors, positives, negatives, ids)
+        return self._value(anchors, positives, negatives, ids, *_lists(exclude))
 
     def value_and_grad(
         self,
@@ -120,13 +128,14 @@ class InBatchInfoNCELoss(Loss):
         negatives: npt.ArrayLike | None = None,
         *,
         ids: npt.ArrayLike | None = None,
+        exclude: Pairs | None = None,
         out: Sequence[Array | None] | None = None,
     ) -> LossResult[InBatchGradients]:
         """Return the loss, bit for bit as calling gives it, and the gradients of all embeddings.
 
         Parameters
         ----------
-        anchors, positives, negatives, ids
+        anchors, positives, negatives, ids, exclude
             As for calling the loss.
         out : sequence of ndarray, optional
             Three arrays to write the gradients to, for anchors, positives and negatives (None
@@ -138,7 +147,9 @@ class InBatchInfoNCELoss(Loss):
         LossResult
             ``value, gradients``, with the number of pairs as ``active``.
         """
-        return self._value_and_grad(InBatchGradients, out, anchors, positives, negatives, ids)
+        return self._value_and_grad(
+            InBatchGradients, out, anchors, positives, negatives, ids, *_lists(exclude)
+        )
 
     def value_and_grad_indexed(
         self,
@@ -148,6 +159,7 @@ class InBatchInfoNCELoss(Loss):
         negatives: npt.ArrayLike | None = None,
         *,
         ids: npt.ArrayLike | None = None,
+        exclude: Pairs | None = None,
         out: Array | None = None,
     ) -> LossResult[IndexedGradients]:
         """Return the loss on rows of one table and the table's gradient.
@@ -161,6 +173,7 @@ class InBatchInfoNCELoss(Loss):
             add up, always in the same order.
         negatives : array_like of int, shape (M,), optional
         ids : array_like of int, shape (B,), optional
+        exclude : (indptr, indices), optional
         out : ndarray, optional
             Array of the table's shape and dtype that is overwritten with the gradient.
 
@@ -169,4 +182,16 @@ class InBatchInfoNCELoss(Loss):
         LossResult
             Its gradients have the one field ``embeddings``, shape (n, d).
         """
-        return self._value_and_grad_indexed(embeddings, out, anchors, positives, negatives, ids)
+        return self._value_and_grad_indexed(
+            embeddings, out, anchors, positives, negatives, ids, *_lists(exclude)
+        )
+
+
+def _lists(exclude: Pairs | None) -> Pairs | tuple[None, None]:
+    if exclude is None:
+        return None, None
+    try:
+        indptr, indices = exclude
+    except (TypeError, ValueError):
+        raise InvalidTypeError("exclude must be a pair of arrays, indptr and indices") from None
+    return indptr, indices

@@ -39,6 +39,8 @@ impl Loss for InBatch {
             Input::required("positives", Kind::Embeddings, &[2]),
             Input::optional("negatives", Kind::Embeddings, &[2]),
             Input::optional("ids", Kind::Indices, &[1]),
+            Input::optional("exclude_indptr", Kind::Indices, &[1]),
+            Input::optional("exclude_indices", Kind::Indices, &[1]),
         ],
         options: &[
             Setting::new("temperature", Domain::Positive),
@@ -90,6 +92,11 @@ impl Loss for InBatch {
                 None => Matrix::new(&[], 0, anchors.cols())?,
             },
             same: Same::new(count, ids.map(|ids| ids.data)),
+            pairs: Pairs::new(
+                count,
+                call.inputs.optional_indices("exclude_indptr")?,
+                call.inputs.optional_indices("exclude_indices")?,
+            )?,
         };
         let buffers = call.gradients.take().map(|mut gradients| Buffers {
             anchors: gradients.take("anchors"),
@@ -120,9 +127,22 @@ struct Batch<'a, T> {
     positives: Matrix<'a, T>,
     extra: Matrix<'a, T>,
     same: Same,
+    pairs: Pairs,
 }
 
 impl<T: Real> Batch<'_, T> {
+    /// Takes what is no negative from anchor `i`'s logits for the positives.
+    fn exclude_positives(&self, i: usize, first: usize, keys: &Range<usize>, row: &mut [T]) {
+        self.same.exclude(i, first, keys, row);
+        take_out(self.pairs.of_anchor.row(i), first, keys, row);
+    }
+
+    /// Takes what is no negative from positive `j`'s logits for the anchors.
+    fn exclude_anchors(&self, j: usize, first: usize, keys: &Range<usize>, row: &mut [T]) {
+        self.same.exclude(j, first, keys, row);
+        take_out(self.pairs.of_positive.row(j), first, keys, row);
+    }
+
     /// The cosine of each pair.
     fn cosines(&self, workers: &Workers<'_>) -> Result<Vec<f64>> {
         let count = self.anchors.rows();
@@ -162,11 +182,102 @@ impl Same {
     /// Takes the pairs that share `pair`'s id, itself included, from its logits for keys of which
     /// pair j is key `first + j`.
     fn exclude<T: Real>(&self, pair: usize, first: usize, keys: &Range<usize>, row: &mut [T]) {
-        let group = &self.order[self.spans[pair].clone()];
-        let start = group.partition_point(|&j| first + j < keys.start);
-        for &j in group[start..].iter().take_while(|&&j| first + j < keys.end) {
-            row[first + j - keys.start] = T::neg_infinity();
+        take_out(&self.order[self.spans[pair].clone()], first, keys, row);
+    }
+}
+
+/// Sets the logits of keys `first + j` to minus infinity, for ascending `numbers` j.
+fn take_out<T: Real>(numbers: &[usize], first: usize, keys: &Range<usize>, row: &mut [T]) {
+    let start = numbers.partition_point(|&j| first + j < keys.start);
+    for &j in numbers[start..]
+        .iter()
+        .take_while(|&&j| first + j < keys.end)
+    {
+        row[first + j - keys.start] = T::neg_infinity();
+    }
+}
+
+/// Which positives are no negatives of which anchors, by anchor and by positive.
+struct Pairs {
+    of_anchor: Lists,
+    of_positive: Lists,
+}
+
+/// Ascending numbers for each pair of the batch.
+struct Lists {
+    starts: Vec<usize>,
+    numbers: Vec<usize>,
+}
+
+impl Lists {
+    fn row(&self, i: usize) -> &[usize] {
+        &self.numbers[self.starts[i]..self.starts[i + 1]]
+    }
+}
+
+impl Pairs {
+    /// From CSR arrays over the anchors, or none.
+    fn new(
+        count: usize,
+        indptr: Option<Array<'_, i64>>,
+        indices: Option<Array<'_, i64>>,
+    ) -> Result<Self> {
+        let (indptr, indices) = match (indptr, indices) {
+            (Some(indptr), Some(indices)) => (indptr.data, indices.data),
+            (None, None) => (&[] as &[i64], &[] as &[i64]),
+            _ => return Err(Error::invalid("exclude", "needs both indptr and indices")),
+        };
+        let mut by_anchor = vec![Vec::new(); count];
+        let mut by_positive = vec![Vec::new(); count];
+        if !indptr.is_empty() {
+            let ascending = indptr.windows(2).all(|pair| pair[0] <= pair[1]);
+            let ends = (indptr.first(), indptr.last());
+            if indptr.len() != count + 1
+                || !ascending
+                || ends != (Some(&0), Some(&(indices.len() as i64)))
+            {
+                return Err(Error::invalid(
+                    "exclude",
+                    format!(
+                        "has an indptr of {} entries that must ascend from 0 to the {} indices \
+                         and have one entry more than the {count} anchors",
+                        indptr.len(),
+                        indices.len()
+                    ),
+                ));
+            }
         }
+        for (i, span) in indptr.windows(2).enumerate() {
+            for &j in &indices[span[0] as usize..span[1] as usize] {
+                let j = usize::try_from(j)
+                    .ok()
+                    .filter(|&j| j < count)
+                    .ok_or_else(|| {
+                        Error::invalid(
+                            "exclude",
+                            format!("names positive {j} but there are {count}"),
+                        )
+                    })?;
+                by_anchor[i].push(j);
+                by_positive[j].push(i);
+            }
+        }
+        let lists = |rows: Vec<Vec<usize>>| {
+            let mut lists = Lists {
+                starts: vec![0],
+                numbers: Vec::new(),
+            };
+            for mut row in rows {
+                row.sort_unstable();
+                lists.numbers.append(&mut row);
+                lists.starts.push(lists.numbers.len());
+            }
+            lists
+        };
+        Ok(Self {
+            of_anchor: lists(by_anchor),
+            of_positive: lists(by_positive),
+        })
     }
 }
 
@@ -199,7 +310,8 @@ impl Pass<'_> {
         let right = UnitRows::of(&[batch.positives, batch.extra], workers)?;
         let (left, right) = (left.all(), right.all());
         check(&[left, right])?;
-        let exclude: Exclude<'_, T> = &|i, keys, row| batch.same.exclude(i, 0, &keys, row);
+        let exclude: Exclude<'_, T> = &|i, keys, row| batch.exclude_positives(i, 0, &keys, row);
+        let exclude_back: Exclude<'_, T> = &|j, keys, row| batch.exclude_anchors(j, 0, &keys, row);
         let forward = Sweep {
             queries: left,
             keys: right,
@@ -209,6 +321,7 @@ impl Pass<'_> {
         let backward = Sweep {
             queries: right.slice(0..count),
             keys: left,
+            exclude: exclude_back,
             ..forward
         };
         let mut gradients = buffers.as_ref().map(|_| {
@@ -252,8 +365,11 @@ impl Pass<'_> {
             keys: rows,
             temperature: self.loss.temperature,
             exclude: &|i, keys, row| {
-                batch.same.exclude(i % count, 0, &keys, row);
-                batch.same.exclude(i % count, count, &keys, row);
+                // A pair stands for two rows here, so an exclusion holds between all of them.
+                for first in [0, count] {
+                    batch.exclude_positives(i % count, first, &keys, row);
+                    batch.exclude_anchors(i % count, first, &keys, row);
+                }
             },
         };
         let mut gradients = buffers.as_ref().map(|_| {

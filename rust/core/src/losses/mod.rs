@@ -2,6 +2,7 @@
 //!
 //! To add one: a file that implements [`Loss`], and a line in [`REGISTRY`].
 
+mod cca_ssg;
 mod contract;
 mod head;
 mod inbatch;
@@ -18,7 +19,11 @@ use crate::pool::Workers;
 use crate::real::Real;
 
 /// All losses.
-pub static REGISTRY: &[Entry] = &[entry::<infonce::InfoNce>(), entry::<inbatch::InBatch>()];
+pub static REGISTRY: &[Entry] = &[
+    entry::<infonce::InfoNce>(),
+    entry::<inbatch::InBatch>(),
+    entry::<cca_ssg::CcaSsg>(),
+];
 
 /// A registered loss.
 pub struct Entry {
