@@ -282,14 +282,19 @@ mod tests {
             unsafe { product(kernels, T::of(alpha), a, b, T::of(beta), whole) };
             for i in 0..m {
                 for j in 0..n {
-                    let sum: f64 = (0..k)
-                        .map(|p| at(a, i, p).wide() * at(b, p, j).wide())
-                        .sum();
-                    let want = alpha * sum + beta * before[i * n + j].wide();
-                    let bound = T::epsilon().wide() * (k as f64 + 4.0);
+                    let terms = (0..k).map(|p| at(a, i, p).wide() * at(b, p, j).wide());
+                    let (sum, size) = terms.fold((0.0, 0.0), |(sum, size), term| {
+                        (sum + term, size + f64::abs(term))
+                    });
+                    let rest = beta * before[i * n + j].wide();
+                    let want = alpha * sum + rest;
+                    // Every order of summation stays within this (Higham 2002, section 3.1).
+                    let size = f64::abs(alpha) * size + f64::abs(rest);
+                    let bound = T::epsilon().wide() * (k as f64 + 4.0) * size;
                     assert!(
                         (c[i * n + j].wide() - want).abs() <= bound,
-                        "{level:?} {shape:?} {flags:?} at {i}, {j}"
+                        "{level:?} {shape:?} {flags:?} at {i}, {j}: {} for {want}",
+                        c[i * n + j]
                     );
                 }
             }

@@ -4,9 +4,6 @@ use crate::real::Real;
 
 use super::gemm::Strided;
 
-/// Steps that are transposed at a time: what they touch stays in the first cache.
-const STEPS: usize = 16;
-
 /// Values that [`pack`] writes for `lines` lines of `depth` values.
 pub(super) fn packed_len(lines: usize, depth: usize, multiple: usize) -> usize {
     lines.next_multiple_of(multiple) * depth
@@ -34,15 +31,49 @@ pub(super) fn pack<T: Real>(source: Strided<'_, T>, width: usize, multiple: usiz
         if lines < stride {
             panel.fill(T::zero());
         }
-        for (block, steps) in panel.chunks_mut(STEPS * stride).enumerate() {
-            let start = block * STEPS * source.col_stride;
-            for i in 0..lines {
-                let line = data[start + i * source.row_stride..].iter();
-                let places = steps[i..].iter_mut().step_by(stride);
-                for (place, &value) in places.zip(line.step_by(source.col_stride.max(1))) {
-                    *place = value;
-                }
+        if source.col_stride == 1 {
+            transpose(data, source.row_stride, lines, stride, panel);
+            continue;
+        }
+        for (k, step) in panel.chunks_exact_mut(stride).enumerate() {
+            for (i, place) in step.iter_mut().enumerate().take(lines) {
+                *place = data[i * source.row_stride + k * source.col_stride];
             }
+        }
+    }
+}
+
+/// Copies `lines` contiguous lines into the columns of `panel`, square by square: a square is
+/// transposed in registers.
+fn transpose<T: Real>(data: &[T], row_stride: usize, lines: usize, stride: usize, panel: &mut [T]) {
+    const SIDE: usize = 4;
+    let depth = panel.len() / stride;
+    let squares = depth - depth % SIDE;
+    let mut first = 0;
+    while first + SIDE <= lines {
+        let line = |i: usize| {
+            let start = (first + i) * row_stride;
+            data[start..start + squares].as_chunks::<SIDE>().0
+        };
+        let (a, b, c, d) = (line(0), line(1), line(2), line(3));
+        let steps = panel.chunks_exact_mut(SIDE * stride);
+        for ((((steps, a), b), c), d) in steps.zip(a).zip(b).zip(c).zip(d) {
+            for k in 0..SIDE {
+                let place = k * stride + first;
+                steps[place..place + SIDE].copy_from_slice(&[a[k], b[k], c[k], d[k]]);
+            }
+        }
+        for k in squares..depth {
+            for i in first..first + SIDE {
+                panel[k * stride + i] = data[i * row_stride + k];
+            }
+        }
+        first += SIDE;
+    }
+    for i in first..lines {
+        let line = &data[i * row_stride..i * row_stride + depth];
+        for (place, &value) in panel[i..].iter_mut().step_by(stride).zip(line) {
+            *place = value;
         }
     }
 }

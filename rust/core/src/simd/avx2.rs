@@ -178,6 +178,7 @@ tile!(
     _mm256_set1_ps,
     _mm256_mul_ps,
     _mm256_fmadd_ps,
+    6,
     [1, 2, 3, 4, 5, 6]
 );
 
@@ -192,5 +193,6 @@ tile!(
     _mm256_set1_pd,
     _mm256_mul_pd,
     _mm256_fmadd_pd,
+    6,
     [1, 2, 3, 4, 5, 6]
 );

@@ -66,80 +66,96 @@ macro_rules! sum_rows {
     };
 }
 
-/// `c = alpha · a · b (+ c)` for one tile of two registers' width, held in registers.
+/// `c = alpha · a · b (+ c)` for one tile of up to two registers' width, held in registers.
 ///
 /// Each value has one accumulator to which products are added in the order of the inner dimension,
 /// so that it does not depend on the tile it falls into.
 macro_rules! tile {
     ($name:ident, $features:literal, $scalar:ty, $vector:ty, $lanes:literal,
-     $load:ident, $store:ident, $set:ident, $mul:ident, $fma:ident, [$($rows:literal),+]) => {
+     $load:ident, $store:ident, $set:ident, $mul:ident, $fma:ident, $most:literal,
+     [$($rows:literal),+]) => {
         #[target_feature(enable = $features)]
         unsafe fn $name(alpha: $scalar, a: &[$scalar], b: &[$scalar], add: bool, c: Block<$scalar>) {
             const COLS: usize = 2 * $lanes;
 
+            /// Writes whole registers, `WIDTH` of them in a row.
             #[target_feature(enable = $features)]
-            unsafe fn run<const ROWS: usize>(
+            unsafe fn run<const ROWS: usize, const WIDTH: usize>(
                 alpha: $scalar,
                 a: &[$scalar],
                 b: &[$scalar],
                 add: bool,
                 c: Block<$scalar>,
             ) {
-                let mut sums: [[$vector; 2]; ROWS] = [[$set(0.0); 2]; ROWS];
+                let mut sums: [[$vector; WIDTH]; ROWS] = [[$set(0.0); WIDTH]; ROWS];
                 let (mut left, mut right) = (a.as_ptr(), b.as_ptr());
                 for _ in 0..b.len() / COLS {
+                    let mut step = [$set(0.0); WIDTH];
                     // SAFETY: the caller promises as many steps in `a` as in `b`.
                     unsafe {
-                        let (first, second) = ($load(right), $load(right.add($lanes)));
-                        for (i, sum) in sums.iter_mut().enumerate() {
+                        for (j, value) in step.iter_mut().enumerate() {
+                            *value = $load(right.add(j * $lanes));
+                        }
+                        for (i, row) in sums.iter_mut().enumerate() {
                             let value = $set(*left.add(i));
-                            sum[0] = $fma(value, first, sum[0]);
-                            sum[1] = $fma(value, second, sum[1]);
+                            for (sum, &step) in row.iter_mut().zip(&step) {
+                                *sum = $fma(value, step, *sum);
+                            }
                         }
                         left = left.add(ROWS);
                         right = right.add(COLS);
                     }
                 }
                 let scale = $set(alpha);
-                if c.cols == COLS {
-                    for (i, sum) in sums.iter().enumerate() {
-                        for (half, &sum) in sum.iter().enumerate() {
-                            // SAFETY: the caller promises that `c` has these rows and columns.
-                            unsafe {
-                                let place = c.data.add(i * c.stride + half * $lanes);
-                                let value = if add {
-                                    $fma(scale, sum, $load(place))
-                                } else {
-                                    $mul(scale, sum)
-                                };
-                                $store(place, value);
-                            }
-                        }
-                    }
-                    return;
-                }
-                let mut values: [$scalar; COLS] = [0.0; COLS];
-                for (i, sum) in sums.iter().enumerate() {
-                    // SAFETY: `values` holds two registers; the caller promises `c`'s columns.
-                    unsafe {
-                        $store(values.as_mut_ptr(), sum[0]);
-                        $store(values.as_mut_ptr().add($lanes), sum[1]);
-                        for (j, &value) in values.iter().enumerate().take(c.cols) {
-                            let place = c.data.add(i * c.stride + j);
-                            *place = if add {
-                                alpha.mul_add(value, *place)
+                for (i, row) in sums.iter().enumerate() {
+                    for (j, &sum) in row.iter().enumerate() {
+                        // SAFETY: the caller promises that `c` has these rows and columns.
+                        unsafe {
+                            let place = c.data.add(i * c.stride + j * $lanes);
+                            let value = if add {
+                                $fma(scale, sum, $load(place))
                             } else {
-                                alpha * value
+                                $mul(scale, sum)
                             };
+                            $store(place, value);
                         }
                     }
                 }
             }
 
+            if c.cols == COLS {
+                match c.rows {
+                    // SAFETY: the caller's promises are passed on.
+                    $($rows => unsafe { run::<$rows, 2>(alpha, a, b, add, c) },)+
+                    _ => {}
+                }
+                return;
+            }
+            // Narrower tiles are made aside; a factor of 1 changes nothing.
+            let mut values: [$scalar; $most * COLS] = [0.0; $most * COLS];
+            let aside = Block { data: values.as_mut_ptr(), stride: COLS, ..c };
+            let narrow = c.cols <= $lanes;
             match c.rows {
-                // SAFETY: the caller's promises are passed on; a tile's rows are as many as `c`'s.
-                $($rows => unsafe { run::<$rows>(alpha, a, b, add, c) },)+
+                $($rows => {
+                    // SAFETY: `values` holds as many rows of two registers as a tile has.
+                    unsafe {
+                        if narrow {
+                            run::<$rows, 1>(1.0, a, b, false, aside);
+                        } else {
+                            run::<$rows, 2>(1.0, a, b, false, aside);
+                        }
+                    }
+                })+
                 _ => {}
+            }
+            for (i, row) in values.as_chunks::<COLS>().0.iter().enumerate().take(c.rows) {
+                for (j, &value) in row.iter().enumerate().take(c.cols) {
+                    // SAFETY: the caller promises that `c` has these rows and columns.
+                    unsafe {
+                        let place = c.data.add(i * c.stride + j);
+                        *place = if add { alpha.mul_add(value, *place) } else { alpha * value };
+                    }
+                }
             }
         }
     };
