@@ -1,5 +1,7 @@
 import copy
+import gc
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -92,6 +94,19 @@ def test_the_transpose_is_kept_and_leads_back():
     assert a.T is a.T
     assert a.T.T is a
     assert a.T.shape == (3, 4)
+    alone = CSR.from_scipy(random_matrix(4, 3)).T
+    np.testing.assert_array_equal(alone.T.to_dense(), a.to_dense())
+
+
+def test_a_matrix_and_its_transpose_go_without_a_collection():
+    gc.disable()
+    try:
+        a = CSR.from_scipy(random_matrix(4, 3))
+        gone = weakref.ref(a.T)
+        del a
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_matrix_cannot_be_changed():

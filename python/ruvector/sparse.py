@@ -1,5 +1,6 @@
 """Sparse matrices in compressed rows, for features and adjacency."""
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -67,13 +68,15 @@ class CSR:
            [2., 0.]], dtype=float32)
     """
 
-    __slots__ = ("_data", "_indices", "_indptr", "_shape", "_transpose")
+    __slots__ = ("__weakref__", "_data", "_indices", "_indptr", "_origin", "_shape", "_transpose")
 
     _indptr: npt.NDArray[np.int64]
     _indices: npt.NDArray[np.int32]
     _data: npt.NDArray[Any]
     _shape: tuple[int, int]
     _transpose: "CSR | None"
+    # What this is the transpose of; weak, since a cycle would keep both until a collection.
+    _origin: "weakref.ref[CSR] | None"
 
     # A left operand of NumPy's must not take `array @ csr` apart.
     __array_ufunc__ = None
@@ -121,6 +124,7 @@ class CSR:
         self._data = _frozen(data)
         self._shape = shape
         self._transpose = None
+        self._origin = None
 
     @classmethod
     def _of(
@@ -209,12 +213,15 @@ class CSR:
     @property
     def T(self) -> "CSR":  # noqa: N802 - the name it has in NumPy
         """The transpose, made once by a counting sort and kept; columns rise in its rows."""
+        origin = None if self._origin is None else self._origin()
+        if origin is not None:
+            return origin
         if self._transpose is None:
             function = _typed(self.dtype, _core.csr_transpose_f32, _core.csr_transpose_f64)
             rows, cols = self._shape
             indptr, indices, data = function(self._indptr, self._indices, self._data, cols)
             self._transpose = CSR._of(indptr, indices, data, (cols, rows))
-            self._transpose._transpose = self
+            self._transpose._origin = weakref.ref(self)
         return self._transpose
 
     def matmul(self, dense: object, *, row_scale: object | None = None) -> npt.NDArray[Any]:
