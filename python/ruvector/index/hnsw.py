@@ -26,8 +26,8 @@ class HNSW(BaseIndex[_core.Hnsw]):
         Distance: ``1 - cos`` (1 where a vector is zero), *squared* Euclidean, or negated inner
         product. Smaller is nearer.
     m : int, default 16
-        Links a new vector gets on each level, 2 to 128, usefully 4 and more; level 0 keeps up to
-        twice as many. More find more and cost memory (8·m bytes a vector) and time.
+        Most links of a vector on each level, 2 to 128, usefully 4 and more; on level 0 twice as
+        many. More find more and cost memory (8·m bytes a vector) and time.
     ef_construction : int, default 200
         Candidates among which links are chosen, 1 to 2**20, usually 100 to 500. More make a
         better graph and building slower.
@@ -85,7 +85,7 @@ class HNSW(BaseIndex[_core.Hnsw]):
 
     @property
     def m(self) -> int:
-        """Links a new vector gets on each level."""
+        """Most links of a vector on each level; on level 0 twice as many."""
         return self._core.m
 
     @property

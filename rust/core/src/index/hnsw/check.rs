@@ -24,6 +24,7 @@ impl Graph {
                 self.check_links(level, node)?;
             }
             self.check_parent(node)?;
+            self.check_guard(node)?;
         }
         match self.unreachable() {
             0 => Ok(()),
@@ -83,6 +84,17 @@ impl Graph {
         }
         if !self.links(0, node).contains(&parent) || !self.links(0, parent).contains(&node) {
             return Err(format!("row {node} and its parent {parent} are not linked"));
+        }
+        Ok(())
+    }
+
+    fn check_guard(&self, node: u32) -> std::result::Result<(), String> {
+        let guard = self.guards[node as usize];
+        if guard == EMPTY {
+            return Ok(());
+        }
+        if guard as usize >= self.len() || !self.links(0, guard).contains(&node) {
+            return Err(format!("row {node} is not linked to by its guard {guard}"));
         }
         Ok(())
     }

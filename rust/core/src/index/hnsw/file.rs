@@ -39,7 +39,8 @@ impl Hnsw {
                 .section("levels", &self.graph.levels)
                 .section("links", &self.graph.base)
                 .section("upper links", &self.graph.upper)
-                .section("parents", &self.graph.parents),
+                .section("parents", &self.graph.parents)
+                .section("guards", &self.graph.guards),
         )
     }
 
@@ -78,12 +79,13 @@ impl Hnsw {
         let base = reader.section("links", len * params.capacity(0))?;
         let upper = reader.section("upper links", lists * params.capacity(1))?;
         let parents = reader.section("parents", len)?;
+        let guards = reader.section("guards", len)?;
         if u32::try_from(lists).is_err() {
             return Err(reader.damaged(impossible));
         }
         let index = Self {
             rows,
-            graph: Graph::from_parts(params, base, upper, levels, parents, entry),
+            graph: Graph::from_parts(params, base, upper, levels, parents, guards, entry),
             scratches: Scratches::default(),
         };
         // Nothing is followed before it is known to lead somewhere.

@@ -24,8 +24,10 @@ pub struct Graph {
     offsets: Vec<u32>,
     pub(super) levels: Vec<u8>,
     pub(super) parents: Vec<u32>,
-    /// Tree edges leading away from a row.
-    children: Vec<u16>,
+    /// The row whose link to a row is kept because walks did not find it otherwise.
+    pub(super) guards: Vec<u32>,
+    /// Rows whose parent or guard a row is.
+    dependants: Vec<u16>,
     /// A row of the highest level, or [`EMPTY`].
     pub(super) entry: u32,
 }
@@ -39,7 +41,8 @@ impl Graph {
             offsets: Vec::new(),
             levels: Vec::new(),
             parents: Vec::new(),
-            children: Vec::new(),
+            guards: Vec::new(),
+            dependants: Vec::new(),
             entry: EMPTY,
         }
     }
@@ -51,6 +54,7 @@ impl Graph {
         upper: Vec<u32>,
         levels: Vec<u8>,
         parents: Vec<u32>,
+        guards: Vec<u32>,
         entry: u32,
     ) -> Self {
         let mut graph = Self {
@@ -60,7 +64,8 @@ impl Graph {
             offsets: Vec::with_capacity(levels.len()),
             levels,
             parents,
-            children: Vec::new(),
+            guards,
+            dependants: Vec::new(),
             entry,
         };
         let mut lists = 0;
@@ -68,10 +73,10 @@ impl Graph {
             graph.offsets.push(lists);
             lists += u32::from(level);
         }
-        graph.children = vec![0; graph.levels.len()];
-        for &parent in &graph.parents {
-            if let Some(children) = graph.children.get_mut(parent as usize) {
-                *children = children.saturating_add(1);
+        graph.dependants = vec![0; graph.levels.len()];
+        for &other in graph.parents.iter().chain(&graph.guards) {
+            if let Some(dependants) = graph.dependants.get_mut(other as usize) {
+                *dependants = dependants.saturating_add(1);
             }
         }
         graph
@@ -135,19 +140,34 @@ impl Graph {
         }
     }
 
-    /// Whether an edge belongs to the spanning tree.
-    pub fn in_tree(&self, a: u32, b: u32) -> bool {
-        self.parents[a as usize] == b || self.parents[b as usize] == a
+    /// Whether pruning must not drop the level-0 link of `node` to `link`.
+    pub fn is_kept(&self, node: u32, link: u32) -> bool {
+        self.parents[node as usize] == link
+            || self.parents[link as usize] == node
+            || self.guards[link as usize] == node
     }
 
-    /// Whether a row can take one more child and keep half its links for its own choice.
+    /// Whether a row can take one more child and keep most of its links for its own choice.
     pub(super) fn has_room(&self, node: u32) -> bool {
-        usize::from(self.children[node as usize]) < (self.params.m / 2).max(1)
+        usize::from(self.dependants[node as usize]) < (self.params.m / 2).max(1)
+    }
+
+    /// Whether a row can guard one more: with its parent they may take three quarters of its links.
+    pub(super) fn can_guard(&self, node: u32) -> bool {
+        usize::from(self.dependants[node as usize]) < self.params.m * 3 / 2 - 1
     }
 
     pub(super) fn set_parent(&mut self, node: u32, parent: u32) {
         self.parents[node as usize] = parent;
-        self.children[parent as usize] += 1;
+        self.dependants[parent as usize] += 1;
+    }
+
+    pub(super) fn set_guard(&mut self, node: u32, guard: u32) {
+        let old = std::mem::replace(&mut self.guards[node as usize], guard);
+        if let Some(dependants) = self.dependants.get_mut(old as usize) {
+            *dependants -= 1;
+        }
+        self.dependants[guard as usize] += 1;
     }
 
     /// Appends `count` rows without links.
@@ -171,15 +191,18 @@ impl Graph {
         self.upper.resize(self.upper.len() + upper, EMPTY);
         self.levels.extend(levels);
         self.parents.resize(start + count, EMPTY);
-        self.children.resize(start + count, 0);
+        self.guards.resize(start + count, EMPTY);
+        self.dependants.resize(start + count, 0);
         Ok(())
     }
 
     /// Removes the rows from number `len` on. Links to them must have gone before.
     pub(super) fn truncate(&mut self, len: usize) {
-        for &parent in self.parents.get(len..).unwrap_or_default() {
-            if let Some(children) = self.children.get_mut(parent as usize) {
-                *children -= 1;
+        for others in [&self.parents, &self.guards] {
+            for &other in others.get(len..).unwrap_or_default() {
+                if let Some(dependants) = self.dependants.get_mut(other as usize) {
+                    *dependants -= 1;
+                }
             }
         }
         if let Some(&lists) = self.offsets.get(len) {
@@ -190,12 +213,13 @@ impl Graph {
         self.offsets.truncate(len);
         self.levels.truncate(len);
         self.parents.truncate(len);
-        self.children.truncate(len);
+        self.guards.truncate(len);
+        self.dependants.truncate(len);
     }
 
     /// Bytes of links, of upper levels, and of everything else.
     pub fn bytes(&self) -> (usize, usize, usize) {
-        let per_node = size_of::<u32>() * 2 + size_of::<u16>() + size_of::<u8>();
+        let per_node = size_of::<u32>() * 3 + size_of::<u16>() + size_of::<u8>();
         (
             size_of_val(self.base.as_slice()),
             size_of_val(self.upper.as_slice()),

@@ -16,6 +16,7 @@ use super::Hnsw;
 use super::candidate::Candidate;
 use super::graph::EMPTY;
 use super::journal::Journal;
+use super::scratch::Entry;
 use super::select::select;
 use super::walk::Walk;
 
@@ -51,13 +52,21 @@ impl Hnsw {
         let outcome = self
             .graph
             .grow(added.len())
-            .and_then(|()| self.link(added.clone(), workers, &mut journal));
+            .and_then(|()| self.link(added.clone(), workers, &mut journal))
+            .and_then(|()| self.guard(added.clone(), workers, &mut journal));
         if let Err(error) = outcome {
             journal.undo(&mut self.graph);
             self.rows.truncate(added.start);
             return Err(error);
         }
         Ok(&self.rows.ids()[added])
+    }
+
+    pub(super) fn walk(&self) -> Walk<'_> {
+        Walk {
+            rows: &self.rows,
+            graph: &self.graph,
+        }
     }
 
     fn link(
@@ -103,7 +112,11 @@ impl Hnsw {
         let groups: Vec<&[Incoming]> = incoming
             .chunk_by(|a, b| (a.level, a.target) == (b.level, b.target))
             .collect();
-        let merged = workers.map(groups.len(), |i| Ok(self.merge(groups[i])))?;
+        let merged = workers.map(groups.len(), |i| {
+            let Incoming { level, target, .. } = groups[i][0];
+            let sources: Vec<Candidate> = groups[i].iter().map(|edge| edge.source).collect();
+            Ok(self.merge(level, target, &sources))
+        })?;
         for (group, links) in groups.iter().zip(merged) {
             let Incoming { level, target, .. } = group[0];
             journal.note(&self.graph, level, target);
@@ -122,7 +135,6 @@ impl Hnsw {
     /// Chooses the links of row `node` among the first `linked` rows and those just before it.
     fn plan(&self, node: usize, linked: usize) -> Plan {
         let own = self.graph.level(node as u32);
-        let m = self.params().m;
         let ef = self.params().ef_construction;
         let query = self.rows.stored(node);
         let mut mates: Vec<Candidate> = (linked..node)
@@ -131,10 +143,7 @@ impl Hnsw {
         mates.sort_unstable();
         let mut plan = vec![Vec::new(); usize::from(own) + 1];
         self.scratches.with(|scratch| {
-            let walk = Walk {
-                rows: &self.rows,
-                graph: &self.graph,
-            };
+            let walk = self.walk();
             let entry = self.graph.entry();
             let top = entry.map(|entry| self.graph.level(entry));
             let mut start = entry.map(|entry| walk.descend(query, entry, own));
@@ -143,7 +152,8 @@ impl Hnsw {
                 if let Some(from) = start
                     && top.is_some_and(|top| level <= top)
                 {
-                    walk.beam(query, from, ef, level, scratch);
+                    let distinct = |pool: &mut Vec<Entry>, row| walk.oldest_copy(pool, row);
+                    walk.beam(query, from, ef, level, scratch, distinct);
                     found.extend(scratch.pool.iter().map(|entry| entry.candidate));
                     start = found.first().copied();
                 }
@@ -153,7 +163,9 @@ impl Hnsw {
                 found.extend(peers.take(ef));
                 found.sort_unstable();
                 found.truncate(ef);
-                plan[usize::from(level)] = select(&self.rows, &found, m, |_| false);
+                let capacity = self.params().capacity(level);
+                let fill = self.params().m / 2;
+                plan[usize::from(level)] = select(&self.rows, &found, capacity, fill, |_| false);
             }
         });
         plan
@@ -171,16 +183,17 @@ impl Hnsw {
             .clone()
             .find(|&link| graph.has_room(link))
             .unwrap_or(nearest.node());
+        let mut spread = node;
         while !graph.has_room(parent) {
             // Children of this batch are not among the links yet.
             let links = graph.links(0, parent).iter().copied();
-            let child = links
+            let children: Vec<u32> = links
                 .chain(batch..node)
-                .find(|&child| graph.parents[child as usize] == parent);
-            match child {
-                Some(child) => parent = child,
-                None => break,
-            }
+                .filter(|&child| graph.parents[child as usize] == parent)
+                .collect();
+            // Spread by the row's number, or the tree would become a chain.
+            parent = children[spread as usize % children.len()];
+            spread /= children.len() as u32;
         }
         graph.set_parent(node, parent);
         if !linked.clone().any(|link| link == parent) {
@@ -189,14 +202,12 @@ impl Hnsw {
         }
     }
 
-    /// A row's links after the edges of `group` have been offered to it.
-    fn merge(&self, group: &[Incoming]) -> Vec<u32> {
-        let Incoming { level, target, .. } = group[0];
+    /// A row's links after `sources`, at their distance from it, have been offered.
+    pub(super) fn merge(&self, level: u8, target: u32, sources: &[Candidate]) -> Vec<u32> {
         let links = self.graph.links(level, target);
         let capacity = self.params().capacity(level);
-        let sources = group.iter().map(|edge| edge.source);
-        if links.len() + group.len() <= capacity {
-            let sources = sources.map(|source| source.node());
+        if links.len() + sources.len() <= capacity {
+            let sources = sources.iter().map(|source| source.node());
             return links.iter().copied().chain(sources).collect();
         }
         let mut candidates: Vec<Candidate> = links
@@ -205,11 +216,11 @@ impl Hnsw {
                 let distance = self.rows.between(target as usize, link as usize);
                 Candidate::new(distance, link)
             })
-            .chain(sources)
+            .chain(sources.iter().copied())
             .collect();
         candidates.sort_unstable();
-        let kept = |link| level == 0 && self.graph.in_tree(link, target);
-        select(&self.rows, &candidates, capacity, kept)
+        let kept = |link| level == 0 && self.graph.is_kept(target, link);
+        select(&self.rows, &candidates, capacity, capacity, kept)
             .into_iter()
             .map(Candidate::node)
             .collect()

@@ -7,6 +7,7 @@ mod candidate;
 mod check;
 mod file;
 mod graph;
+mod guard;
 mod insert;
 mod journal;
 mod params;

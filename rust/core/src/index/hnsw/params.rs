@@ -9,7 +9,7 @@ pub const MAX_LEVEL: u8 = 63;
 /// Build parameters (Malkov and Yashunin 2018).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Params {
-    /// Links a new row gets on each level; level 0 keeps up to twice as many.
+    /// Most links of a row on each level; on level 0 twice as many.
     pub m: usize,
     /// Candidates from which a new row's links are chosen.
     pub ef_construction: usize,

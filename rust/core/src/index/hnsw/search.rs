@@ -8,7 +8,7 @@ use crate::pool::Workers;
 
 use super::Hnsw;
 use super::scratch::Scratch;
-use super::walk::Walk;
+use super::walk::Verdict;
 
 /// Queries a thread takes at a time.
 const QUERIES: usize = 8;
@@ -59,12 +59,9 @@ impl Hnsw {
         let Some(entry) = self.graph.entry() else {
             return;
         };
-        let walk = Walk {
-            rows: &self.rows,
-            graph: &self.graph,
-        };
+        let walk = self.walk();
         let start = walk.descend(query, entry, 0);
-        walk.beam(query, start, ef, 0, scratch);
+        walk.beam(query, start, ef, 0, scratch, |_, _| Verdict::Enter);
         hits.clear();
         hits.extend(scratch.pool.iter().map(|entry| Hit {
             distance: self.rows.space.shown(entry.candidate.distance()),

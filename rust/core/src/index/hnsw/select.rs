@@ -7,12 +7,18 @@ use super::candidate::Candidate;
 /// Chooses up to `capacity` of `candidates` (nearest first): Malkov and Yashunin's algorithm 4.
 ///
 /// A candidate is passed over when it is no further from one already chosen than from the row
-/// itself, so links point in different directions and one of several equal rows is enough.
-/// `kept` ones are always chosen; there must not be more of them than `capacity`.
+/// itself, so links point in different directions and one of several equal rows is enough. Where
+/// fewer than `fill` remain, the nearest of those passed over follow. `kept` ones are always
+/// chosen; there must not be more of them than `capacity`.
+///
+/// New rows choose up to `2m` on level 0 and fill to m/2, pruned lists fill up. Measured on 20,000
+/// rows, the recall at equal time rose on each set: Gaussian 128-d cosine at ef 400 from .949 to
+/// .974 (choosing 2m), Fashion-MNIST at ef 20 from .990 to .994 for 15 % longer building (filling).
 pub fn select(
     rows: &Rows,
     candidates: &[Candidate],
     capacity: usize,
+    fill: usize,
     kept: impl Fn(u32) -> bool,
 ) -> Vec<Candidate> {
     if candidates.len() <= capacity {
@@ -20,6 +26,7 @@ pub fn select(
     }
     let mut reserved = candidates.iter().filter(|c| kept(c.node())).count();
     let mut chosen: Vec<Candidate> = Vec::with_capacity(capacity);
+    let mut pruned: Vec<Candidate> = Vec::new();
     for &candidate in candidates {
         if chosen.len() == capacity {
             break;
@@ -35,7 +42,11 @@ pub fn select(
             |other: &Candidate| rows.space.distance(row, rows.stored(other.node() as usize)) > own;
         if chosen.len() + reserved < capacity && chosen.iter().all(apart) {
             chosen.push(candidate);
+        } else {
+            pruned.push(candidate);
         }
     }
+    let missing = fill.saturating_sub(chosen.len());
+    chosen.extend(pruned.into_iter().take(missing));
     chosen
 }

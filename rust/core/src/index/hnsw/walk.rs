@@ -13,6 +13,14 @@ const AHEAD: usize = 4;
 /// Cache lines asked for of each; the processor's own prefetcher follows on.
 const LINES: usize = 16;
 
+/// What becomes of a row that is near enough for the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Enter,
+    Ignore,
+    Stop,
+}
+
 /// A graph whose first `linked` rows can be walked.
 #[derive(Clone, Copy)]
 pub struct Walk<'a> {
@@ -52,7 +60,9 @@ impl Walk<'_> {
         best
     }
 
-    /// Leaves in the scratch's pool the `ef` nearest rows found on `level` from `start`.
+    /// Leaves in the scratch's pool the `ef` nearest rows found on `level` from `start`, of those
+    /// that `judge` lets in. False if it stopped the walk.
+    #[inline(always)]
     pub fn beam(
         &self,
         query: &[f32],
@@ -60,9 +70,13 @@ impl Walk<'_> {
         ef: usize,
         level: u8,
         scratch: &mut Scratch,
-    ) {
+        judge: impl Fn(&mut Vec<Entry>, Candidate) -> Verdict,
+    ) -> bool {
         scratch.start(self.rows.len());
         scratch.see(start.node());
+        if judge(&mut scratch.pool, start) == Verdict::Stop {
+            return false;
+        }
         scratch.pool.push(Entry {
             candidate: start,
             expanded: false,
@@ -91,8 +105,21 @@ impl Walk<'_> {
                     self.ask_for(next);
                 }
                 let candidate = Candidate::new(self.distance(query, link), link);
-                if let Some(position) = offer(&mut scratch.pool, candidate, ef) {
-                    cursor = cursor.min(position);
+                if scratch.pool.len() >= ef
+                    && scratch
+                        .pool
+                        .last()
+                        .is_some_and(|last| last.candidate <= candidate)
+                {
+                    continue;
+                }
+                match judge(&mut scratch.pool, candidate) {
+                    Verdict::Enter => {
+                        let position = enter(&mut scratch.pool, candidate, ef);
+                        cursor = cursor.min(position);
+                    }
+                    Verdict::Ignore => {}
+                    Verdict::Stop => return false,
                 }
             }
             scratch.fresh = fresh;
@@ -100,16 +127,37 @@ impl Walk<'_> {
                 cursor += 1;
             }
         }
+        true
+    }
+
+    /// Lets in the oldest of several equal rows alone. So copies cannot fill the pool and hide
+    /// what lies around them, and rows around them agree on whom to link to.
+    pub fn oldest_copy(&self, pool: &mut Vec<Entry>, candidate: Candidate) -> Verdict {
+        let ties = pool.partition_point(|e| e.candidate.distance() < candidate.distance());
+        let copy = pool[ties..]
+            .iter()
+            .take_while(|e| e.candidate.distance() == candidate.distance())
+            .position(|e| self.equal(e.candidate.node(), candidate.node()));
+        let Some(copy) = copy.map(|copy| ties + copy) else {
+            return Verdict::Enter;
+        };
+        if pool[copy].candidate < candidate {
+            return Verdict::Ignore;
+        }
+        pool.remove(copy);
+        Verdict::Enter
+    }
+
+    /// Whether two rows hold the same vector.
+    pub fn equal(&self, a: u32, b: u32) -> bool {
+        a == b || self.rows.stored(a as usize) == self.rows.stored(b as usize)
     }
 }
 
-/// Puts a candidate in its place among the `ef` nearest, unless it is further than all of them.
+/// Puts a candidate in its place among the `ef` nearest; the last makes room.
 #[inline(always)]
-fn offer(pool: &mut Vec<Entry>, candidate: Candidate, ef: usize) -> Option<usize> {
+fn enter(pool: &mut Vec<Entry>, candidate: Candidate, ef: usize) -> usize {
     if pool.len() >= ef {
-        if pool.last().is_none_or(|last| last.candidate <= candidate) {
-            return None;
-        }
         pool.pop();
     }
     let position = pool.partition_point(|entry| entry.candidate < candidate);
@@ -120,5 +168,5 @@ fn offer(pool: &mut Vec<Entry>, candidate: Candidate, ef: usize) -> Option<usize
             expanded: false,
         },
     );
-    Some(position)
+    position
 }
