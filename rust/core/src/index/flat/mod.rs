@@ -65,3 +65,6 @@ impl Flat {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -191,12 +191,17 @@ impl Hnsw {
                 .chain(batch..node)
                 .filter(|&child| graph.parents[child as usize] == parent)
                 .collect();
+            // Its places are taken by guarded rows: then it takes this one child beyond.
+            if children.is_empty() {
+                break;
+            }
             // Spread by the row's number, or the tree would become a chain.
             parent = children[spread as usize % children.len()];
             spread /= children.len() as u32;
         }
         graph.set_parent(node, parent);
         if !linked.clone().any(|link| link == parent) {
+            plan[0].truncate(graph.params.capacity(0) - 1);
             let distance = self.rows.between(node as usize, parent as usize);
             plan[0].push(Candidate::new(distance, parent));
         }

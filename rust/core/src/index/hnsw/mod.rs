@@ -47,3 +47,6 @@ impl Hnsw {
         self.graph.params
     }
 }
+
+#[cfg(test)]
+mod tests;
