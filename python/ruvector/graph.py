@@ -133,8 +133,8 @@ class Graph:
         cls,
         edges: object,
         num_nodes: int | None = None,
-        *,
         weights: object | None = None,
+        *,
         features: Any = None,
         labels: Any = None,
     ) -> "Graph":
@@ -432,6 +432,21 @@ class Graph:
             keep[positions] = False
         weights = None if self.weights is None else self.weights[keep]
         return replace(self, edges=self.edges[keep], weights=weights)
+
+    def structure(self) -> "Graph":
+        """Return nodes, edges and weights alone, without what is known of the nodes."""
+        return Graph(num_nodes=self.num_nodes, edges=self.edges, weights=self.weights)
+
+    def same_structure(self, other: "Graph") -> bool:
+        """Whether `other` has the same nodes, edges and weights."""
+        return (
+            self.num_nodes == other.num_nodes
+            and np.array_equal(self.edges, other.edges)
+            and np.array_equal(
+                1 if self.weights is None else self.weights,
+                1 if other.weights is None else other.weights,
+            )
+        )
 
     def _both_directions(self, *, loops: bool) -> CSR:
         n = self.num_nodes

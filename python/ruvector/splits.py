@@ -1,5 +1,6 @@
 """Edges held out for link prediction, with as many pairs that are no edges."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,29 @@ class EdgeSplit(NamedTuple):
     """(T, 2), edges of the full graph."""
     test_negatives: _Pairs
     """(T, 2), pairs without an edge in the full graph."""
+
+    def held_out(self) -> dict[str, _Pairs]:
+        """Return the four arrays of pairs by name, which :meth:`from_held_out` reads back."""
+        return {name: getattr(self, name) for name in self._fields[1:]}
+
+    @classmethod
+    def from_held_out(cls, graph: Graph, arrays: Mapping[str, _Pairs]) -> "EdgeSplit":
+        """Return the split of `graph` whose :meth:`held_out` is given.
+
+        Raises
+        ------
+        KeyError
+            An array is missing.
+        InvalidArgumentError
+            The edges are not all edges of `graph`.
+        """
+        pairs = {name: arrays[name] for name in cls._fields[1:]}
+        edges = np.concatenate([pairs["validation"], pairs["test"]])
+        if not graph.has_edges(edges[:, 0], edges[:, 1]).all():
+            raise InvalidArgumentError("arrays hold out edges that the graph does not have")
+        keys = edges[:, 0] * graph.num_nodes + edges[:, 1]
+        drop = np.isin(graph.edges[:, 0] * graph.num_nodes + graph.edges[:, 1], keys)
+        return cls(graph.without_edges(drop), **pairs)
 
 
 def split_edges(

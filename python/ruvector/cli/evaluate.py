@@ -1,0 +1,62 @@
+"""Tell how good a model is, beside raw features and smoothing without training."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ruvector.cli._data import load_graph
+from ruvector.cli._table import table
+from ruvector.evaluation import evaluate_embeddings
+from ruvector.model import Model
+from ruvector.smoothing import smooth
+
+__all__ = ["configure", "render", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="DIR", help="folder that `ruvector train` wrote")
+    parser.add_argument(
+        "graph", metavar="GRAPH", nargs="?",
+        help="embed and evaluate this graph instead of the one the model was trained on",
+    )  # fmt: skip
+    parser.add_argument("--features", metavar="FILE", help=".npy of node features of an edge list")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    model = Model.load(args.model)
+    graph, split, embeddings, index = model.graph, model.split, model.embeddings, model.index
+    details = model.details
+    if args.graph is not None:
+        other = load_graph(args.graph, features=args.features)
+        if not other.same_structure(graph):
+            embeddings = model.encoder.embed(model.weights, other, other.features)
+            split, index, details = None, None, {}
+        graph = other
+    visible = graph if split is None else split.train_graph
+    result: dict[str, Any] = {
+        **evaluate_embeddings(embeddings, graph, split=split, index=index),
+        **_costs(details, "trained"),
+    }
+    smoothed = smooth(visible, graph.features)
+    baselines = {"raw": graph.features, "smooth": smoothed}
+    for name, baseline in baselines.items():
+        if baseline is not None:
+            figures = evaluate_embeddings(baseline, graph, split=split)
+            result[name] = {**figures, **_costs(details, name)}
+    return result
+
+
+def render(result: dict[str, Any]) -> str:
+    names = [name for name in ("raw", "smooth") if name in result]
+    rows = [
+        (key, value, *(result[name].get(key) for name in names))
+        for key, value in result.items()
+        if not isinstance(value, dict)
+    ]
+    return table(rows, header=("figure", "trained", *names))
+
+
+def _costs(details: Any, name: str) -> dict[str, float]:
+    costs: dict[str, float] = details.get("costs", {}).get(name, {})
+    return costs

@@ -1,0 +1,49 @@
+"""What a model is made of."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ruvector.cli._table import table
+from ruvector.model import Model
+
+__all__ = ["configure", "render", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="DIR", help="folder that `ruvector train` wrote")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    model = Model.load(args.model)
+    statistics = model.index.stats()
+    return {
+        "nodes": model.graph.num_nodes,
+        "edges": model.graph.num_edges,
+        "dimensions": model.embeddings.shape[1],
+        "encoder": model.encoder.config(),
+        "parameters": int(sum(array.size for array in model.weights.values())),
+        "index": {
+            "metric": model.index.metric,
+            "m": model.index.m,
+            "ef_construction": model.index.ef_construction,
+            "vectors": len(model.index),
+            "levels": statistics.levels,
+        },
+        **model.details,
+    }
+
+
+def render(result: dict[str, Any]) -> str:
+    rows = []
+    for key, value in result.items():
+        if isinstance(value, dict):
+            rows.extend((f"{key}.{name}", _plain(entry)) for name, entry in value.items())
+        else:
+            rows.append((key, _plain(value)))
+    return table(rows)
+
+
+def _plain(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,149 @@
+"""The recommended way to embed a graph, in one call."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ruvector.arrays import check_choice, check_int
+from ruvector.encoders import Concat, Encoder, PropagatedLinear, SmoothedLinear, Weights
+from ruvector.graph import Graph
+from ruvector.index import HNSW
+from ruvector.model import Model
+from ruvector.objectives import EdgeContrast, ViewCorrelation
+from ruvector.smoothing import as_features, smooth
+from ruvector.splits import split_edges
+from ruvector.trainer import Trainer
+
+__all__ = ["TASKS", "embed", "fit_recipe", "train_model"]
+
+TASKS = ("node", "link")
+
+#: Up to this many edges, five passes over them; three beyond.
+MANY_EDGES = 50_000
+
+
+def embed(
+    graph: Graph, features: object | None = None, *, task: str = "node", seed: int = 0
+) -> npt.NDArray[np.float32]:
+    """Embed every node of a graph by the recommended recipe for a task.
+
+    Parameters
+    ----------
+    graph : Graph
+        With n nodes.
+    features : array_like of shape (n, f), CSR or SciPy sparse matrix, optional
+        Without features the graph's structure alone is embedded.
+    task : {"node", "link"}
+        ``"node"`` for telling nodes apart (classify, cluster, find alike), ``"link"`` for telling
+        which pairs share an edge: compare rows by cosine.
+    seed : int
+        The same seed gives the same embeddings, bit for bit, for any number of threads.
+
+    Returns
+    -------
+    ndarray of shape (n, d), float32
+        d is at most 256 for links and 512 for nodes. Rows of link embeddings have length 1.
+
+    Raises
+    ------
+    InvalidArgumentError
+        `features` has not n rows or holds NaN or infinity; the graph has no edges.
+
+    Notes
+    -----
+    Links: a linear map on smoothed features, trained by in-batch InfoNCE over edges that are left
+    out of the smoothing (:class:`EdgeContrast`). Nodes: such a map beside one trained by
+    correlating views (:class:`ViewCorrelation`). Time grows linearly with edges and with the
+    features' values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ruvector
+    >>> graph = ruvector.Graph.from_edges([[0, 1], [1, 2], [2, 3], [3, 0]])
+    >>> ruvector.embed(graph, np.eye(4), task="link").shape
+    (4, 4)
+    """
+    encoder, weights = fit_recipe(graph, features, task=task, seed=seed)
+    return encoder.embed(weights, graph, features)
+
+
+def fit_recipe(
+    graph: Graph,
+    features: object | None = None,
+    *,
+    task: str = "node",
+    seed: int = 0,
+    progress: bool = False,
+) -> tuple[Encoder, Weights]:
+    """Return the encoder and the weights that :func:`embed` computes embeddings with."""
+    check_choice(task, "task", choices=TASKS)
+    seed = check_int(seed, "seed", low=0)
+    passes = 5 if graph.num_edges <= MANY_EDGES else 3
+
+    def edges(encoder: Encoder) -> Trainer:
+        trainer = Trainer(encoder, EdgeContrast(), epochs=passes, seed=seed, progress=progress)
+        return trainer.fit(graph, features)
+
+    if task == "link":
+        trainer = edges(SmoothedLinear(exponent=0.5))
+        return trainer.encoder, trainer.weights
+    by_edges = edges(SmoothedLinear(exponent=0.75, magnitude=0.5))
+    by_views = Trainer(
+        PropagatedLinear(), ViewCorrelation(), epochs=30, seed=seed, progress=progress
+    ).fit(graph, features)
+    whole = Concat((by_edges.encoder, by_views.encoder), (1.5, 1.0))
+    joined = whole.join([by_edges.weights, by_views.weights])
+    return whole, whole.finish(joined, graph, as_features(graph, features))
+
+
+def train_model(
+    graph: Graph, *, task: str = "node", seed: int = 0, progress: bool = False
+) -> Model:
+    """Train the recipe of `task` on a graph with its own features and index the embeddings.
+
+    For ``"link"``, 5 % of the edges are held out for validation and 10 % for testing before
+    anything looks at the graph, and the model keeps which.
+
+    Returns
+    -------
+    Model
+        With the costs of raw features, smoothing and training in its details. Memory is the peak
+        of the process up to then, in the order raw, smooth, trained.
+    """
+    split = split_edges(graph, seed=seed) if task == "link" else None
+    visible = graph if split is None else split.train_graph
+    costs: dict[str, dict[str, float]] = {"raw": _costs(0.0)}
+    started = time.perf_counter()
+    smooth(visible, graph.features, seed=seed)
+    costs["smooth"] = _costs(time.perf_counter() - started)
+    started = time.perf_counter()
+    encoder, weights = fit_recipe(visible, graph.features, task=task, seed=seed, progress=progress)
+    embeddings = encoder.embed(weights, visible, graph.features)
+    costs["trained"] = _costs(time.perf_counter() - started)
+    started = time.perf_counter()
+    index = HNSW(embeddings.shape[1], seed=seed)
+    index.add(embeddings)
+    details: dict[str, Any] = {
+        "task": task,
+        "seed": seed,
+        "costs": costs,
+        "index_seconds": time.perf_counter() - started,
+    }
+    return Model(encoder, weights, graph, embeddings, index, split, details)
+
+
+def _costs(seconds: float) -> dict[str, float]:
+    costs = {"train_seconds": seconds}
+    try:
+        import resource  # noqa: PLC0415  (not on Windows)
+    except ImportError:
+        return costs
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 1024**2 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return {**costs, "peak_rss_mib": peak / unit}
