@@ -222,7 +222,8 @@ def _positives(
     if positives is None:
         return None, None
     array = np.asarray(positives)
-    if array.dtype.kind == "f":
+    # An empty list of rows is a float array to NumPy.
+    if array.dtype.kind == "f" and (array.ndim != 1 or array.size):
         columns = anchors.shape[1]
         return None, as_floats(array, "positives", dtype=anchors.dtype, columns=columns)
     if array.ndim == 1:
