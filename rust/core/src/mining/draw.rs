@@ -36,3 +36,42 @@ pub(super) fn uniform(
     }
     drawn
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrix::Matrix;
+    use crate::mining::eligible::{Lists, class_sizes};
+    use crate::mining::question::{Positives, Question};
+
+    #[test]
+    fn the_last_eligible_rows_of_a_large_pool_are_found_uniformly() {
+        // Five of 20,000 rows are left: trying alone would mostly fail.
+        let pool = vec![1.0f32; 20_000];
+        let excluded: Vec<i64> = (0..20_000).filter(|row| row % 4_000 != 7).collect();
+        let indptr = [0, excluded.len() as i64];
+        let question = Question {
+            anchors: Matrix::new(&pool[..1], 1, 1).unwrap(),
+            pool: Matrix::new(&pool, 20_000, 1).unwrap(),
+            pool_is_anchors: false,
+            positives: Positives::Unknown,
+            labels: None,
+            exclude: Some(Lists::new(&indptr, &excluded, 1, 20_000, "exclude").unwrap()),
+        };
+        let eligible = Eligible::new(&question, &class_sizes(None), 0);
+        assert_eq!(eligible.count(), 5);
+        let mut firsts = [0u32; 5];
+        for seed in 0..400 {
+            let drawn = uniform(&mut Stream::new(seed, 0), &eligible, &[4_007], 9);
+            let mut sorted = drawn.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, [7, 8_007, 12_007, 16_007]);
+            firsts[drawn[0] as usize / 4_000] += 1;
+        }
+        let chi2: f64 = [0, 2, 3, 4]
+            .map(|i: usize| (f64::from(firsts[i]) - 100.0).powi(2) / 100.0)
+            .iter()
+            .sum();
+        assert!(chi2 < 16.3, "chi-square {chi2} beyond the 0.999 quantile");
+    }
+}

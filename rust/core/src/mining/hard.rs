@@ -203,3 +203,49 @@ pub fn mine<T: Real>(
     }
     Ok(mined)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mining::{Skip, Strategy};
+    use crate::rng::Stream;
+
+    fn answer(strategy: Strategy, threads: usize) -> Mined {
+        let mut stream = Stream::new(2, 0);
+        let vectors: Vec<f64> = (0..3_000 * 4).map(|_| stream.uniform() - 0.5).collect();
+        let labels: Vec<i64> = (0..3_000).map(|i| i % 7).collect();
+        let pool = Matrix::new(&vectors, 3_000, 4).unwrap();
+        let question = Question {
+            anchors: pool.slice(0, 300),
+            pool,
+            pool_is_anchors: false,
+            positives: Positives::Vectors(pool.slice(300, 600)),
+            labels: Some((&labels[..300], &labels)),
+            exclude: None,
+        };
+        let settings = Settings {
+            strategy,
+            similarity: Similarity::Dot,
+            k: 5,
+            skip: Skip::Share(0.01),
+            hard_share: 0.5,
+            alpha: 5.0,
+            margin: f64::INFINITY,
+            seed: 9,
+        };
+        mine(&Workers::of(threads), &question, &settings).unwrap()
+    }
+
+    #[test]
+    fn threads_change_nothing_and_classes_are_kept_apart() {
+        for strategy in Strategy::ALL {
+            let (one, three) = (answer(strategy, 1), answer(strategy, 3));
+            assert_eq!(one.indices, three.indices);
+            assert_eq!(one.similarities, three.similarities);
+            assert!(one.counts.iter().all(|&count| count == 5));
+            for (anchor, rows) in one.indices.chunks(5).enumerate() {
+                assert!(rows.iter().all(|row| row % 7 != anchor as i64 % 7));
+            }
+        }
+    }
+}
