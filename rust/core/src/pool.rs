@@ -49,17 +49,38 @@ pub fn num_threads() -> usize {
     }
 }
 
+/// The number of threads that `RUVECTOR_NUM_THREADS` asks for, else one a core; fails where the
+/// variable holds anything but a whole number in range.
+pub fn requested_threads() -> Result<usize> {
+    match std::env::var_os(THREADS_VARIABLE) {
+        Some(text) => parse_threads(&text.to_string_lossy()),
+        None => Ok(std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(MAX_THREADS)),
+    }
+}
+
+fn parse_threads(text: &str) -> Result<usize> {
+    text.trim()
+        .parse()
+        .ok()
+        .filter(|threads| (1..=MAX_THREADS).contains(threads))
+        .ok_or_else(|| {
+            Error::invalid(
+                THREADS_VARIABLE,
+                format!(
+                    "is {text:?} but must be a whole number between 1 and {MAX_THREADS}; \
+                     unset it for one thread a core"
+                ),
+            )
+        })
+}
+
+/// The binding refuses to load where the variable cannot be read, so only a Rust caller that
+/// never asked [`requested_threads`] meets the single thread.
 fn default_threads() -> usize {
     static DEFAULT: OnceLock<usize> = OnceLock::new();
-    *DEFAULT.get_or_init(|| {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        std::env::var(THREADS_VARIABLE)
-            .ok()
-            .and_then(|text| text.trim().parse().ok())
-            .filter(|threads| (1..=MAX_THREADS).contains(threads))
-            .unwrap_or_else(cores)
-            .min(MAX_THREADS)
-    })
+    *DEFAULT.get_or_init(|| requested_threads().unwrap_or(1))
 }
 
 fn pool_of(threads: usize) -> Result<&'static ThreadPool> {
@@ -211,5 +232,15 @@ mod tests {
     fn zero_threads_are_refused() {
         assert!(set_num_threads(0).is_err());
         assert!(set_num_threads(MAX_THREADS + 1).is_err());
+    }
+
+    #[test]
+    fn the_variable_is_a_number_in_range() {
+        assert_eq!(parse_threads(" 3 ").unwrap(), 3);
+        assert_eq!(parse_threads("1024").unwrap(), MAX_THREADS);
+        for text in ["", "0", "-1", "1025", "2.0", "two", "99999999999999999999"] {
+            let message = parse_threads(text).unwrap_err().to_string();
+            assert!(message.contains(THREADS_VARIABLE) && message.contains("between 1 and 1024"));
+        }
     }
 }

@@ -27,9 +27,11 @@ fn simd_levels() -> Vec<&'static str> {
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    // A misspelt environment variable is told at import, not ignored.
+    // Misspelt environment variables are told at import, not ignored.
     simd::requested().map_err(|error| to_python(module.py(), error))?;
+    pool::requested_threads().map_err(|error| to_python(module.py(), error))?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("MAX_THREADS", pool::MAX_THREADS)?;
     module.add_function(wrap_pyfunction!(set_num_threads, module)?)?;
     module.add_function(wrap_pyfunction!(get_num_threads, module)?)?;
     module.add_function(wrap_pyfunction!(simd_level, module)?)?;
