@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+"""How long `import ruvector` takes, next to `import numpy`, which it includes.
+
+    python benches/bench_import.py [RUNS]
+
+The aim is at most one and a half times NumPy. Fresh interpreters take turns, so that both see the
+same machine; what is compared is medians of the seconds that the import statement took.
+"""
+
+import statistics
+import subprocess
+import sys
+
+MODULES = ("numpy", "ruvector")
+TIMED = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+
+
+def seconds(module: str) -> float:
+    command = [sys.executable, "-c", TIMED.format(module)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def main() -> int:
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+    for module in MODULES:
+        seconds(module)  # fills the file cache
+    rounds = [[seconds(module) for module in MODULES] for _ in range(runs)]
+    medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
+    for module, median, column in zip(MODULES, medians, zip(*rounds, strict=True), strict=True):
+        print(f"{module:9} {median * 1e3:6.1f} ms  (fastest of {runs}: {min(column) * 1e3:.1f})")
+    print(f"ratio     {medians[1] / medians[0]:6.2f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
