@@ -43,8 +43,9 @@ class FlatIndex(BaseIndex[_core.Flat]):
     >>> index = FlatIndex(2, metric="l2")
     >>> index.add([[0, 0], [3, 4], [6, 8]], ids=[7, 8, 9])
     array([7, 8, 9])
-    >>> index.search([0, 1], k=2)
-    SearchResult(ids=array([[7, 8]]), distances=array([[ 1., 18.]], dtype=float32), counts=array([2]))
+    >>> ids, distances, counts = index.search([0, 1], k=2)
+    >>> ids, distances
+    (array([[7, 8]]), array([[ 1., 18.]], dtype=float32))
     """
 
     __slots__ = ()

@@ -98,9 +98,7 @@ class HNSW(BaseIndex[_core.Hnsw]):
         """What decides the levels."""
         return self._core.seed
 
-    def search(
-        self, queries: npt.ArrayLike, k: int = 10, *, ef: int | None = None
-    ) -> SearchResult:
+    def search(self, queries: npt.ArrayLike, k: int = 10, *, ef: int | None = None) -> SearchResult:
         """Find the nearest vectors of each query.
 
         Parameters

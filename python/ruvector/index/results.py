@@ -32,7 +32,7 @@ class IndexStats(NamedTuple):
 
     Attributes
     ----------
-    count : int
+    rows : int
         Stored rows.
     level_counts : list of int
         Rows by the highest level they are on.
@@ -46,7 +46,7 @@ class IndexStats(NamedTuple):
         what else is kept for each row.
     """
 
-    count: int
+    rows: int
     level_counts: list[int]
     degree_min: int
     degree_mean: float

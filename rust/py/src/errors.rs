@@ -1,6 +1,8 @@
 //! Core failures as the exceptions of `ruvector.errors`.
 
-use pyo3::exceptions::PyKeyboardInterrupt;
+use std::io::ErrorKind;
+
+use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError, PyOSError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 use ruvector_core::Error;
@@ -13,8 +15,18 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
         Error::Interrupted => {
             return PyErr::take(py).unwrap_or_else(|| PyKeyboardInterrupt::new_err(message));
         }
-        // Keeps errno, so that Python raises FileNotFoundError and its like.
-        Error::Io(error) => return error.into(),
+        // From an errno Python makes FileNotFoundError and its like.
+        Error::Io(error) => {
+            return match error.raw_os_error() {
+                Some(errno) => {
+                    let suffix = format!(" (os error {errno})");
+                    let text = message.strip_suffix(&suffix).unwrap_or(&message);
+                    PyOSError::new_err((errno, text.to_owned()))
+                }
+                None if error.kind() == ErrorKind::OutOfMemory => PyMemoryError::new_err(message),
+                None => error.into(),
+            };
+        }
         Error::Invalid { .. } => "InvalidArgumentError",
         Error::DuplicateId { .. } | Error::RepeatedId { .. } => "DuplicateIdError",
         Error::Corrupt { .. } => "CorruptFileError",

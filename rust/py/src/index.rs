@@ -57,8 +57,8 @@ macro_rules! methods {
                 enter(py, 0, |_| Ok(reading(&self.inner)?.rows.len()))
             }
 
-            fn contains(&self, py: Python<'_>, id: i64) -> PyResult<bool> {
-                enter(py, 0, |_| Ok(reading(&self.inner)?.rows.number(id).is_some()))
+            fn contains(&self, py: Python<'_>, number: i64) -> PyResult<bool> {
+                enter(py, 0, |_| Ok(reading(&self.inner)?.rows.number(number).is_some()))
             }
 
             fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<i64>>> {
@@ -91,8 +91,8 @@ macro_rules! methods {
             }
 
             #[staticmethod]
-            fn from_bytes(py: Python<'_>, bytes: &[u8]) -> PyResult<Self> {
-                enter(py, 0, |_| <$index>::from_bytes(bytes)).map(Self::from)
+            fn from_bytes(py: Python<'_>, state: &[u8]) -> PyResult<Self> {
+                enter(py, 0, |_| <$index>::from_bytes(state)).map(Self::from)
             }
         }
     };
@@ -252,7 +252,7 @@ methods!(PyHnsw, Hnsw, {
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = enter(py, 0, |_| Ok(reading(&self.inner)?.stats()))?;
         let dict = PyDict::new(py);
-        dict.set_item("count", stats.rows)?;
+        dict.set_item("rows", stats.rows)?;
         dict.set_item("level_counts", stats.level_counts)?;
         dict.set_item("degree_min", stats.degree_min)?;
         dict.set_item("degree_mean", stats.degree_mean)?;

@@ -172,25 +172,31 @@ impl Hnsw {
     }
 
     /// Gives a new row its place in the spanning tree: below the nearest of its links that has
-    /// room, or else below a descendant of the nearest.
+    /// room, or else below a descendant of the nearest. Copies of a row stay below it, so that a
+    /// walk that came to one finds the others.
     fn plant(&mut self, node: u32, plan: &mut Plan, batch: u32) {
         let Some(&nearest) = plan[0].first() else {
             return;
         };
-        let graph = &mut self.graph;
+        let is_copy = |other: u32| self.walk().equal(other, node);
+        let graph = &self.graph;
+        let copies = is_copy(nearest.node());
         let linked = plan[0].iter().map(|link| link.node());
         let mut parent = linked
             .clone()
-            .find(|&link| graph.has_room(link))
+            .find(|&link| !copies && graph.has_room(link))
             .unwrap_or(nearest.node());
         let mut spread = node;
         while !graph.has_room(parent) {
             // Children of this batch are not among the links yet.
             let links = graph.links(0, parent).iter().copied();
-            let children: Vec<u32> = links
+            let mut children: Vec<u32> = links
                 .chain(batch..node)
                 .filter(|&child| graph.parents[child as usize] == parent)
                 .collect();
+            if copies && children.iter().any(|&child| is_copy(child)) {
+                children.retain(|&child| is_copy(child));
+            }
             // Its places are taken by guarded rows: then it takes this one child beyond.
             if children.is_empty() {
                 break;
@@ -199,9 +205,10 @@ impl Hnsw {
             parent = children[spread as usize % children.len()];
             spread /= children.len() as u32;
         }
-        graph.set_parent(node, parent);
-        if !linked.clone().any(|link| link == parent) {
-            plan[0].truncate(graph.params.capacity(0) - 1);
+        let is_linked = linked.clone().any(|link| link == parent);
+        self.graph.set_parent(node, parent);
+        if !is_linked {
+            plan[0].truncate(self.params().capacity(0) - 1);
             let distance = self.rows.between(node as usize, parent as usize);
             plan[0].push(Candidate::new(distance, parent));
         }

@@ -1,0 +1,121 @@
+"""What share of the nearest the graph finds, and that stored rows are found."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ruvector.index import HNSW, FlatIndex
+
+METRICS = ["cosine", "l2", "ip"]
+
+
+def recall(index, vectors, queries, ef, k=10):
+    exact = FlatIndex(index.dim, metric=index.metric)
+    exact.add(vectors)
+    truth = exact.search(queries, k).ids
+    found = index.search(queries, k, ef=ef).ids
+    return np.mean([len(set(a) & set(b)) / k for a, b in zip(found, truth, strict=True)])
+
+
+def build(vectors, metric, **parameters):
+    index = HNSW(vectors.shape[1], metric=metric, **parameters)
+    index.add(vectors)
+    index.check()
+    return index
+
+
+def missed(index, vectors):
+    """Stored rows whose nearest hit is another vector."""
+    found = index.get(index.search(vectors, 1, ef=64).ids[:, 0])
+    return int((~np.isclose(found, vectors, rtol=1e-5, atol=1e-6).all(axis=1)).sum())
+
+
+def manifold(n, rng):
+    """16 dimensions bent into 128, with a little noise."""
+    bent = np.tanh(rng.standard_normal((n, 16)) @ rng.standard_normal((16, 64)) / 4)
+    flat = bent @ rng.standard_normal((64, 128)) / 8
+    return (flat + 0.01 * rng.standard_normal((n, 128))).astype(np.float32)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+def test_manifold(metric):
+    data = manifold(20500, np.random.default_rng(0))
+    vectors, queries = data[:20000], data[20000:]
+    index = build(vectors, metric, m=16, ef_construction=200)
+    assert recall(index, vectors, queries, 100) >= 0.998
+    assert recall(index, vectors, queries, 50) >= 0.985
+    assert missed(index, vectors) == 0
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_gaussian_has_no_structure_to_follow(metric):
+    data = np.random.default_rng(1).standard_normal((20300, 128), dtype=np.float32)
+    vectors, queries = data[:20000], data[20000:]
+    assert recall(build(vectors, metric), vectors, queries, 400) >= 0.97
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_images_at_defaults(metric):
+    default = Path(__file__).parents[2] / "shared" / "data"
+    path = Path(os.environ.get("RUVECTOR_DATA", default)) / "fashion_mnist.npz"
+    if not path.exists():
+        pytest.skip(f"{path} is not there; set RUVECTOR_DATA")
+    with np.load(path) as data:
+        images = data["x_train"][:5000].reshape(-1, 784).astype(np.float32)
+    # Mixed signs, or the inner product would be a race of lengths.
+    images -= images.mean(axis=0)
+    vectors, queries = images[:4500], images[4500:]
+    assert recall(build(vectors, metric), vectors, queries, None) >= 0.99
+
+
+def test_rows_added_in_order_of_clusters():
+    rng = np.random.default_rng(2)
+    centres = 4 * rng.standard_normal((50, 64))
+    of = np.sort(rng.integers(0, 50, 8000))
+    vectors = (centres[of] + rng.standard_normal((8000, 64))).astype(np.float32)
+    for metric in METRICS:
+        index = build(vectors, metric)
+        queries = vectors[rng.permutation(8000)[:300]] + np.float32(0.1)
+        assert recall(index, vectors, queries, 64) >= 0.99
+        if metric != "ip":
+            assert missed(index, vectors) == 0
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+@pytest.mark.parametrize("arrange", ["one after another", "in turn"])
+def test_twenty_vectors_a_hundred_times_each(metric, arrange):
+    twenty = np.random.default_rng(3).standard_normal((20, 32), dtype=np.float32)
+    vectors = np.tile(twenty, (100, 1)) if arrange == "in turn" else np.repeat(twenty, 100, 0)
+    index = build(vectors, metric)
+    assert missed(index, vectors) == 0
+    result = index.search(twenty, 100)
+    assert (result.counts == 100).all()
+    assert (result.distances < 1e-5).mean() >= 0.8
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_thousand_equal_rows_give_a_hundred_hits(metric):
+    vectors = np.ones((1000, 16), np.float32)
+    index = build(vectors, metric)
+    result = index.search(vectors[:5], 100)
+    assert (result.counts == 100).all()
+    assert all(len(set(ids)) == 100 for ids in result.ids)
+    assert missed(index, vectors) == 0
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+@pytest.mark.parametrize(("n", "dim"), [(3, 8), (1000, 128), (5000, 32)])
+def test_random_rows_find_themselves(metric, n, dim):
+    vectors = np.random.default_rng(4).standard_normal((n, dim), dtype=np.float32)
+    assert missed(build(vectors, metric), vectors) == 0
+
+
+def test_rows_added_one_by_one_are_found_too():
+    vectors = np.random.default_rng(5).standard_normal((1500, 24), dtype=np.float32)
+    index = HNSW(24, metric="l2")
+    for row in vectors:
+        index.add(row)
+    index.check()
+    assert missed(index, vectors) == 0
+    assert recall(index, vectors, vectors[:200] + np.float32(0.05), 64) >= 0.99
