@@ -76,7 +76,7 @@ class LossResult(tuple[Value, G]):
     active: int
 
     def __new__(cls, value: Value, gradients: G, active: int) -> "LossResult[G]":
-        self = super().__new__(cls, (value, gradients))  # type: ignore[type-var]
+        self = super().__new__(cls, (value, gradients))
         self.active = active
         return self
 

@@ -1,0 +1,63 @@
+"""Every loss the compiled module knows is also public, documented, checked and measured."""
+
+import dataclasses
+import doctest
+import importlib.util
+from pathlib import Path
+
+import pytest
+from loss_cases import CASES, samples
+
+from ruvector import losses
+
+CLASSES = {
+    value.name: value
+    for value in vars(losses).values()
+    if isinstance(value, type) and issubclass(value, losses.Loss) and value is not losses.Loss
+}
+BENCH = Path(__file__).parents[1] / "benches" / "bench_losses.py"
+
+
+@pytest.fixture(scope="module")
+def measured():
+    spec = importlib.util.spec_from_file_location("bench_losses", BENCH)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.CASES
+
+
+def test_registry_and_classes_have_the_same_names():
+    assert set(CLASSES) == set(losses.names())
+    assert {cls.__name__ for cls in CLASSES.values()} <= set(losses.__all__)
+
+
+@pytest.mark.parametrize("name", losses.names())
+def test_each_loss_is_documented(name):
+    cls = CLASSES[name]
+    for section in ("Parameters", "Raises", "Notes", "References", "Examples"):
+        assert f"\n    {section}\n    {'-' * len(section)}\n" in cls.__doc__
+    for option in dataclasses.fields(cls):
+        assert f"    {option.name} : " in cls.__doc__
+    finder = doctest.DocTestFinder(recurse=False)
+    runner = doctest.DocTestRunner()
+    examples = [example for example in finder.find(cls, name) if example.examples]
+    assert examples
+    for example in examples:
+        runner.run(example)
+    assert runner.summarize().failed == 0
+    for method in (cls.__call__, cls.value_and_grad):
+        assert "Parameters\n" in method.__doc__
+        assert "Returns\n" in method.__doc__
+
+
+@pytest.mark.parametrize("name", losses.names())
+def test_each_loss_has_golden_cases_and_samples_for_the_gradient_check(name):
+    assert CASES[name].golden
+    assert {type(sample.loss) for sample in samples(name, 3)} == {CLASSES[name]}
+
+
+@pytest.mark.parametrize("name", losses.names())
+def test_each_loss_is_measured(name, measured):
+    loss, inputs = measured[name]()
+    assert type(loss) is CLASSES[name]
+    assert inputs
