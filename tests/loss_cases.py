@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-
 from ruvector import losses
 
 GOLDEN = Path(__file__).parent / "golden"

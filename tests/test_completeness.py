@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from loss_cases import CASES, samples
-
 from ruvector import losses
 
 CLASSES = {

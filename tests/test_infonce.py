@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.losses import InBatchInfoNCELoss, InfoNCELoss
 

@@ -9,7 +9,6 @@ import sys
 import numpy as np
 import pytest
 from loss_cases import CASES, Sample, samples
-
 from ruvector import _core, losses
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 

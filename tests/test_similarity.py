@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 from loss_cases import arrays_of
-
 from ruvector import similarity
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 

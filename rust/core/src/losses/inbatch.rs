@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::contract::*;
 use super::head::{Form, Negatives, head};
+use super::inputs::Inputs;
 use super::sweep::{Exclude, Sweep, Targets};
 use crate::error::{Error, Result};
 use crate::linalg::unit::{UnitGradient, UnitRows, Units};
@@ -318,29 +319,40 @@ impl Pass<'_> {
             temperature: self.loss.temperature,
             exclude,
         };
-        let backward = Sweep {
-            queries: right.slice(0..count),
-            keys: left,
-            exclude: exclude_back,
-            ..forward
-        };
         let mut gradients = buffers.as_ref().map(|_| {
             (
                 forward.zero_gradient(count),
                 forward.zero_gradient(right.len()),
             )
         });
-        let symmetric = self.loss.mode == Mode::Symmetric;
-        let share = if symmetric { 0.5 } else { 1.0 };
-        let targets = gradients
-            .as_mut()
-            .map(|(queries, keys)| Targets { queries, keys });
-        forward.run(&mut |i, among| self.row(i, share, among), targets, workers)?;
-        if symmetric {
-            let targets = gradients
-                .as_mut()
-                .map(|(keys, queries)| Targets { queries, keys });
-            backward.run(&mut |i, among| self.row(i, share, among), targets, workers)?;
+        if self.loss.mode == Mode::OneWay {
+            forward.run(
+                &mut |i, among| self.row(i, 1.0, among),
+                targets(&mut gradients),
+                workers,
+            )?;
+        } else if !forward.run_both(
+            count,
+            &mut |_, i, among| self.row(i, 0.5, among),
+            targets(&mut gradients),
+            workers,
+        )? {
+            forward.run(
+                &mut |i, among| self.row(i, 0.5, among),
+                targets(&mut gradients),
+                workers,
+            )?;
+            let backward = Sweep {
+                queries: right.slice(0..count),
+                keys: left,
+                exclude: exclude_back,
+                ..forward
+            };
+            let turned = targets(&mut gradients).map(|Targets { queries, keys }| Targets {
+                queries: keys,
+                keys: queries,
+            });
+            backward.run(&mut |i, among| self.row(i, 0.5, among), turned, workers)?;
         }
         let (Some(buffers), Some((to_left, to_right))) = (buffers, gradients) else {
             return Ok(());
@@ -378,12 +390,9 @@ impl Pass<'_> {
                 sweep.zero_gradient(rows.len()),
             )
         });
-        let targets = gradients
-            .as_mut()
-            .map(|(queries, keys)| Targets { queries, keys });
         sweep.run(
             &mut |i, among| self.row(i % count, 0.5, among),
-            targets,
+            targets(&mut gradients),
             workers,
         )?;
         let (Some(buffers), Some((as_queries, mut to_rows))) = (buffers, gradients) else {
@@ -453,6 +462,11 @@ impl Pass<'_> {
             Ok(())
         })
     }
+}
+
+fn targets<T>(pair: &mut Option<(UnitGradient<T>, UnitGradient<T>)>) -> Option<Targets<'_, T>> {
+    pair.as_mut()
+        .map(|(queries, keys)| Targets { queries, keys })
 }
 
 fn check<T: Real>(sets: &[Units<'_, T>]) -> Result<()> {

@@ -3,6 +3,7 @@
 
 use super::contract::*;
 use super::head::{Form, Negatives, head};
+use super::inputs::*;
 use super::sweep::{Sweep, Targets};
 use crate::error::{Error, Result};
 use crate::linalg::unit::UnitRows;

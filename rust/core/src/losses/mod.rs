@@ -7,12 +7,14 @@ mod contract;
 mod head;
 mod inbatch;
 mod infonce;
+mod inputs;
 mod sweep;
 
 pub use contract::{
-    Argument, Array, Call, Domain, Gradients, Input, Inputs, Kind, Loss, OptionValue, Options,
-    Outcome, Reduction, Setting, Shape, Spec, Values,
+    Call, Domain, Input, Kind, Loss, OptionValue, Options, Outcome, Reduction, Setting, Spec,
+    Values,
 };
+pub use inputs::{Argument, Array, Gradients, Inputs, Shape};
 
 use crate::error::{Error, Result};
 use crate::pool::Workers;

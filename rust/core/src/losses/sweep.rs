@@ -1,7 +1,7 @@
 //! Softmax over many shared keys, without ever holding all logits.
 //!
 //! Strips of queries go over all keys, tile by tile. A strip's logits stay until both gradients
-//! are out, so a value with gradients costs three products; memory is one strip and a gradient
+//! are out, so a value with gradients costs three products, four for both directions; memory is one strip and a gradient
 //! part for each tile, `O((queries + keys) · columns)`. Tiles have fixed sizes and their parts are
 //! added in order, so results do not depend on the number of threads.
 
@@ -39,6 +39,15 @@ pub struct Targets<'a, T> {
     pub keys: &'a mut UnitGradient<T>,
 }
 
+/// Whose logits are summed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// A query's, over the keys.
+    Row,
+    /// A key's, over the queries.
+    Column,
+}
+
 struct Tile<'a, T> {
     keys: Range<usize>,
     /// The strip's logits, later their exponentials, later the weights of the cosines.
@@ -71,9 +80,7 @@ impl<T: Real> Sweep<'_, T> {
             None => (None, None),
         };
         let mut tiles = self.tiles(to_keys);
-        for first in (0..self.queries.len()).step_by(STRIP) {
-            let strip = first..(first + STRIP).min(self.queries.len());
-            workers.check()?;
+        for strip in self.strips() {
             let tops = self.logits(&strip, &mut tiles, workers)?;
             let sums = exponentials(&tops, &mut tiles, workers)?;
             let factors: Vec<T> = strip
@@ -90,17 +97,91 @@ impl<T: Real> Sweep<'_, T> {
                 })
                 .collect();
             if let Some(to_queries) = to_queries.as_deref_mut() {
-                self.gradients(&strip, &factors, &mut tiles, workers)?;
-                let at = strip.start * self.keys.cols..strip.end * self.keys.cols;
-                for tile in &tiles {
-                    add(&tile.part.unit, &mut to_queries.unit[at.clone()]);
-                    if let Some(direct) = to_queries.direct.get_mut(at.clone()) {
-                        add(&tile.part.direct, direct);
-                    }
-                }
+                self.gradients(&strip, &factors, None, &mut tiles, workers)?;
+                self.collect(&strip, &tiles, to_queries);
             }
         }
         Ok(())
+    }
+
+    /// Shift of all exponentials that neither overflows nor leaves the normal numbers, as cosines
+    /// lie within ±1; none where the temperature is too low for this type.
+    fn fixed_shift(&self) -> Option<T> {
+        let shift = 1.0 / self.temperature;
+        (2.0 * shift < 0.9 * T::max_value().wide().ln()).then(|| T::of(shift))
+    }
+
+    /// Both directions at once: as [`Self::run`], and `column` is told the same of each of the
+    /// first `columns` keys over all queries. Exclusion must not depend on the direction.
+    ///
+    /// One shift serves rows and columns, so each logit has one exponential: a product for the
+    /// sums and three for the gradients, where two separate runs take six. False, with nothing
+    /// done, where the temperature is too low for one shift.
+    pub fn run_both(
+        &self,
+        columns: usize,
+        tell: &mut dyn FnMut(Direction, usize, Negatives) -> f64,
+        targets: Option<Targets<'_, T>>,
+        workers: &Workers<'_>,
+    ) -> Result<bool> {
+        let Some(shift) = self.fixed_shift() else {
+            return Ok(false);
+        };
+        let shifts = [shift; STRIP];
+        let (to_queries, to_keys) = match targets {
+            Some(targets) => (Some(targets.queries), Some(targets.keys)),
+            None => (None, None),
+        };
+        let mut tiles = self.tiles(to_keys);
+        let mut by_row = Vec::with_capacity(self.queries.len());
+        let mut by_column = vec![0.0; self.keys.len()];
+        for strip in self.strips() {
+            self.logits(&strip, &mut tiles, workers)?;
+            by_row.extend(exponentials(&shifts[..strip.len()], &mut tiles, workers)?);
+            add_columns(strip.len(), &tiles, &mut by_column, workers)?;
+        }
+        let mut factors = |direction, sums: &[f64]| -> Vec<T> {
+            let tell = |(i, &sum): (usize, &f64)| {
+                let max = if sum == 0.0 {
+                    f64::NEG_INFINITY
+                } else {
+                    shift.wide()
+                };
+                T::of(tell(direction, i, Negatives { max, sum }))
+            };
+            sums.iter().enumerate().map(tell).collect()
+        };
+        let of_rows = factors(Direction::Row, &by_row);
+        let mut of_columns = factors(Direction::Column, &by_column[..columns]);
+        of_columns.resize(self.keys.len(), T::zero());
+        if let Some(to_queries) = to_queries {
+            for strip in self.strips() {
+                self.logits(&strip, &mut tiles, workers)?;
+                exponentials(&shifts[..strip.len()], &mut tiles, workers)?;
+                let factors = &of_rows[strip.clone()];
+                self.gradients(&strip, factors, Some(&of_columns), &mut tiles, workers)?;
+                self.collect(&strip, &tiles, to_queries);
+            }
+        }
+        Ok(true)
+    }
+
+    fn strips(&self) -> impl Iterator<Item = Range<usize>> + use<T> {
+        let count = self.queries.len();
+        (0..count)
+            .step_by(STRIP)
+            .map(move |first| first..(first + STRIP).min(count))
+    }
+
+    /// Adds the tiles' parts of the queries' gradient, in order.
+    fn collect(&self, strip: &Range<usize>, tiles: &[Tile<'_, T>], to: &mut UnitGradient<T>) {
+        let at = strip.start * self.keys.cols..strip.end * self.keys.cols;
+        for tile in tiles {
+            add(&tile.part.unit, &mut to.unit[at.clone()]);
+            if let Some(direct) = to.direct.get_mut(at.clone()) {
+                add(&tile.part.direct, direct);
+            }
+        }
     }
 
     fn tiles<'t>(&self, to_keys: Option<&'t mut UnitGradient<T>>) -> Vec<Tile<'t, T>> {
@@ -176,11 +257,13 @@ impl<T: Real> Sweep<'_, T> {
         Ok((0..strip.len()).map(top).collect())
     }
 
-    /// Turns exponentials into weights and sends them back to queries and keys.
+    /// Turns exponentials into weights, by a factor a query plus one a key if given, and sends
+    /// them back to queries and keys.
     fn gradients(
         &self,
         strip: &Range<usize>,
         factors: &[T],
+        columns: Option<&[T]>,
         tiles: &mut [Tile<'_, T>],
         workers: &Workers<'_>,
     ) -> Result<()> {
@@ -192,7 +275,12 @@ impl<T: Real> Sweep<'_, T> {
                 let keys = self.keys.slice(tile.keys.clone());
                 let rows = tile.logits.chunks_exact_mut(keys.len());
                 for (row, &factor) in rows.zip(factors) {
-                    maps::scale(factor, row);
+                    match columns {
+                        None => maps::scale(factor, row),
+                        Some(columns) => {
+                            maps::scale_by_sum(factor, &columns[tile.keys.clone()], row);
+                        }
+                    }
                 }
                 if floors {
                     floored(&queries, &keys, tile);
@@ -241,6 +329,25 @@ fn exponentials<T: Real>(
     })?;
     let sum = |r: usize| tiles.iter().map(|tile| tile.sums[r].wide()).sum();
     Ok((0..tops.len()).map(sum).collect())
+}
+
+/// Adds the first `height` rows of all tiles to the sums of their columns.
+fn add_columns<T: Real>(
+    height: usize,
+    tiles: &[Tile<'_, T>],
+    sums: &mut [f64],
+    workers: &Workers<'_>,
+) -> Result<()> {
+    workers.for_each_piece(sums, TILE, |t, sums| {
+        let mut strip = vec![T::zero(); sums.len()];
+        for row in tiles[t].logits.chunks_exact(sums.len()).take(height) {
+            add(row, &mut strip);
+        }
+        for (sum, part) in sums.iter_mut().zip(strip) {
+            *sum += part.wide();
+        }
+        Ok(())
+    })
 }
 
 /// Sends the weights of floored cosines, whose gradient is `other / eps` without a projection,

@@ -42,7 +42,7 @@ every_level!(
 );
 every_level!(
     /// Replaces each value `x` by `exp(x - shift)` and returns their sum. No value may exceed
-    /// `shift`; minus infinity gives exactly 0.
+    /// `shift` by more than rounding; minus infinity gives exactly 0.
     exp_sum, exp_sum_body, (shift: T, values: &mut [T]) -> T
 );
 every_level!(
@@ -53,6 +53,10 @@ every_level!(
 every_level!(
     /// Multiplies every value by `factor`.
     scale, scale_body, (factor: T, values: &mut [T])
+);
+every_level!(
+    /// Multiplies each value by `factor` plus the factor at its place in `factors`.
+    scale_by_sum, scale_by_sum_body, (factor: T, factors: &[T], values: &mut [T])
 );
 every_level!(
     /// Whether no value is NaN or infinite.
@@ -103,6 +107,13 @@ fn pull_body<T: Real>(alpha: T, beta: T, a: &[T], x: &[T], to_a: &mut [T], to_x:
 #[inline(always)]
 fn scale_body<T: Real>(factor: T, values: &mut [T]) {
     values.iter_mut().for_each(|value| *value *= factor);
+}
+
+#[inline(always)]
+fn scale_by_sum_body<T: Real>(factor: T, factors: &[T], values: &mut [T]) {
+    for (value, &other) in values.iter_mut().zip(factors) {
+        *value *= factor + other;
+    }
 }
 
 #[inline(always)]

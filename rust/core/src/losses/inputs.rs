@@ -1,0 +1,257 @@
+//! The arrays a loss reads and the buffers it writes.
+
+use super::contract::{Kind, Spec};
+use crate::error::{Error, Result};
+use crate::matrix::Matrix;
+use crate::real::Real;
+
+/// A row-major array of any number of dimensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Array<'a, V> {
+    pub data: &'a [V],
+    pub shape: &'a [usize],
+}
+
+impl<'a, V> Array<'a, V> {
+    /// Entries of the first axis.
+    pub fn count(&self) -> usize {
+        self.shape.first().copied().unwrap_or(0)
+    }
+
+    /// The last axis's length; 0 for a scalar.
+    pub fn cols(&self) -> usize {
+        self.shape.last().copied().unwrap_or(0)
+    }
+
+    /// All axes but the last as rows.
+    pub fn matrix(&self) -> Result<Matrix<'a, V>> {
+        let rows = self.shape[..self.shape.len().saturating_sub(1)]
+            .iter()
+            .product();
+        Matrix::new(self.data, rows, self.cols())
+    }
+
+    /// Fails unless the array has as many entries on its first axis as `other`, called `name`.
+    pub fn check_count<W>(
+        &self,
+        argument: &'static str,
+        other: &Array<'_, W>,
+        name: &str,
+    ) -> Result<()> {
+        if self.count() == other.count() {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            argument,
+            format!(
+                "has shape {:?} but {name} has shape {:?}; the first axes must be equally long",
+                Shape(self.shape),
+                Shape(other.shape)
+            ),
+        ))
+    }
+
+    /// Fails unless the last axis is as long as that of `other`, called `name`.
+    pub fn check_cols<W>(
+        &self,
+        argument: &'static str,
+        other: &Array<'_, W>,
+        name: &str,
+    ) -> Result<()> {
+        if self.cols() == other.cols() {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            argument,
+            format!(
+                "has shape {:?} but {name} has shape {:?}; the last axes must be equally long",
+                Shape(self.shape),
+                Shape(other.shape)
+            ),
+        ))
+    }
+}
+
+/// A shape that prints as Python prints it.
+pub struct Shape<'a>(pub &'a [usize]);
+
+impl std::fmt::Debug for Shape<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            [one] => write!(f, "({one},)"),
+            all => {
+                let parts: Vec<_> = all.iter().map(usize::to_string).collect();
+                write!(f, "({})", parts.join(", "))
+            }
+        }
+    }
+}
+
+/// One input as it came.
+#[derive(Clone, Copy, Debug)]
+pub enum Argument<'a, T> {
+    Absent,
+    Floats(Array<'a, T>),
+    Indices(Array<'a, i64>),
+    Mask(Array<'a, bool>),
+}
+
+/// The inputs of one call, checked against the loss's [`Spec`] for kind and rank.
+pub struct Inputs<'a, T> {
+    spec: &'static Spec,
+    arguments: &'a [Argument<'a, T>],
+}
+
+impl<'a, T: Real> Inputs<'a, T> {
+    pub fn new(spec: &'static Spec, arguments: &'a [Argument<'a, T>]) -> Result<Self> {
+        if arguments.len() != spec.inputs.len() {
+            return Err(Error::invalid(
+                "inputs",
+                format!(
+                    "holds {} arrays but {} takes {}",
+                    arguments.len(),
+                    spec.name,
+                    spec.inputs.len()
+                ),
+            ));
+        }
+        for (input, argument) in spec.inputs.iter().zip(arguments) {
+            let shape = match (input.kind, argument) {
+                (_, Argument::Absent) if input.optional => continue,
+                (Kind::Embeddings | Kind::Floats, Argument::Floats(array)) => array.shape,
+                (Kind::Indices, Argument::Indices(array)) => array.shape,
+                (Kind::Mask, Argument::Mask(array)) => array.shape,
+                _ => {
+                    return Err(Error::invalid(
+                        input.name,
+                        format!("must be an array of {}", input.kind.name()),
+                    ));
+                }
+            };
+            if !input.ranks.contains(&shape.len()) {
+                let ranks: Vec<_> = input.ranks.iter().map(usize::to_string).collect();
+                return Err(Error::invalid(
+                    input.name,
+                    format!(
+                        "has shape {:?} but must have {} dimension(s)",
+                        Shape(shape),
+                        ranks.join(" or ")
+                    ),
+                ));
+            }
+        }
+        Ok(Self { spec, arguments })
+    }
+
+    fn get(&self, name: &'static str) -> Result<&'a Argument<'a, T>> {
+        self.spec
+            .inputs
+            .iter()
+            .position(|input| input.name == name)
+            .map(|at| &self.arguments[at])
+            .ok_or_else(|| Error::invalid(name, "is not an input of this loss"))
+    }
+
+    /// An input that may be absent.
+    pub fn optional_floats(&self, name: &'static str) -> Result<Option<Array<'a, T>>> {
+        match self.get(name)? {
+            Argument::Floats(array) => Ok(Some(*array)),
+            Argument::Absent => Ok(None),
+            _ => Err(Error::invalid(name, "must be floats")),
+        }
+    }
+
+    pub fn floats(&self, name: &'static str) -> Result<Array<'a, T>> {
+        self.optional_floats(name)?
+            .ok_or_else(|| Error::invalid(name, "is missing"))
+    }
+
+    /// An input that may be absent.
+    pub fn optional_indices(&self, name: &'static str) -> Result<Option<Array<'a, i64>>> {
+        match self.get(name)? {
+            Argument::Indices(array) => Ok(Some(*array)),
+            Argument::Absent => Ok(None),
+            _ => Err(Error::invalid(name, "must be integers")),
+        }
+    }
+
+    pub fn indices(&self, name: &'static str) -> Result<Array<'a, i64>> {
+        self.optional_indices(name)?
+            .ok_or_else(|| Error::invalid(name, "is missing"))
+    }
+
+    /// An input that may be absent.
+    pub fn optional_mask(&self, name: &'static str) -> Result<Option<Array<'a, bool>>> {
+        match self.get(name)? {
+            Argument::Mask(array) => Ok(Some(*array)),
+            Argument::Absent => Ok(None),
+            _ => Err(Error::invalid(name, "must be booleans")),
+        }
+    }
+
+    /// All values of all arrays: the work of a loss that looks at each a few times.
+    pub fn values(&self) -> usize {
+        self.arguments
+            .iter()
+            .map(|argument| match argument {
+                Argument::Absent => 0,
+                Argument::Floats(array) => array.data.len(),
+                Argument::Indices(array) => array.data.len(),
+                Argument::Mask(array) => array.data.len(),
+            })
+            .sum()
+    }
+
+    /// Fails with the first input and row that hold a NaN or an infinity.
+    pub fn check_finite(&self) -> Result<()> {
+        for (input, argument) in self.spec.inputs.iter().zip(self.arguments) {
+            if let Argument::Floats(array) = argument {
+                let per_row = array.shape.iter().skip(1).product();
+                Matrix::new(array.data, array.count(), per_row)?.check_finite(input.name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the gradients go: one buffer an [`Kind::Embeddings`] input, as long as the input, empty
+/// where the input is absent. What they hold before is overwritten.
+pub struct Gradients<'a, T> {
+    buffers: Vec<(&'static str, &'a mut [T])>,
+}
+
+impl<'a, T: Real> Gradients<'a, T> {
+    pub fn new(inputs: &Inputs<'_, T>, buffers: Vec<&'a mut [T]>) -> Result<Self> {
+        let wanted: Vec<_> = inputs
+            .spec
+            .inputs
+            .iter()
+            .zip(inputs.arguments)
+            .filter(|(input, _)| input.kind == Kind::Embeddings)
+            .map(|(input, argument)| match argument {
+                Argument::Floats(array) => (input.name, array.data.len()),
+                _ => (input.name, 0),
+            })
+            .collect();
+        let lengths = wanted.iter().map(|(_, length)| *length);
+        if !lengths.eq(buffers.iter().map(|buffer| buffer.len())) {
+            return Err(Error::invalid(
+                "out",
+                "must hold one buffer for each embedding input, of the input's shape",
+            ));
+        }
+        let names = wanted.into_iter().map(|(name, _)| name);
+        Ok(Self {
+            buffers: names.zip(buffers).collect(),
+        })
+    }
+
+    /// The buffer of input `name`; empty when taken before.
+    pub fn take(&mut self, name: &'static str) -> &'a mut [T] {
+        self.buffers
+            .iter_mut()
+            .find(|(known, _)| *known == name)
+            .map(|(_, buffer)| std::mem::take(buffer))
+            .unwrap_or_default()
+    }
+}
