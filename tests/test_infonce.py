@@ -135,15 +135,16 @@ def test_a_batch_equals_explicit_negatives(ids, extra, mode):
         np.testing.assert_allclose(got, want, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("temperature", [0.1, 0.02, 0.002])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_batches_larger_than_a_tile_equal_numpy(mode, dtype):
+def test_batches_larger_than_a_tile_equal_numpy(mode, dtype, temperature):
     x = _normal(333, 16).astype(dtype)
     y = (x + 0.5 * _normal(333, 16)).astype(dtype)
     ids = np.arange(333) // 2
     z = np.concatenate([x, y]).astype(np.float64)
     u = z / np.linalg.norm(z, axis=1, keepdims=True)
-    s = u @ u.T / 0.1
+    s = u @ u.T / temperature
     same = np.tile(ids, 2)[:, None] == np.tile(ids, 2)
     index = np.arange(666)
     partner = (index + 333) % 666
@@ -161,9 +162,30 @@ def test_batches_larger_than_a_tile_equal_numpy(mode, dtype):
         * (rows(masked[:333, 333:]) + rows(masked[333:, :333]) - own[:333] - own[333:]),
         "ntxent": 0.5 * (rows(masked) - own).reshape(2, 333).sum(axis=0),
     }[mode]
-    got = InBatchInfoNCELoss(0.1, "none", mode=mode)(x, y, ids=ids)
-    tolerance = 1e-11 if dtype == np.float64 else 1e-4
-    np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance / 10)
+    got = InBatchInfoNCELoss(temperature, "none", mode=mode)(x, y, ids=ids)
+    rounding = (1e-14 if dtype == np.float64 else 1e-6) / temperature
+    np.testing.assert_allclose(got, want, rtol=10 * rounding, atol=rounding)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("temperature", [0.1, 0.002])
+def test_gradients_of_several_tiles_equal_differences(mode, temperature):
+    loss = InBatchInfoNCELoss(temperature, mode=mode)
+    inputs = [_normal(300, 8), _normal(300, 8), _normal(290, 8)]
+    inputs[0][7] = inputs[1][260] = 0
+    ids = np.arange(300) // 3
+    _, gradients = loss.value_and_grad(*inputs, ids=ids)
+    step = 1e-6 * temperature
+    for k, gradient in enumerate(gradients):
+        direction = _normal(*inputs[k].shape)
+        direction[~inputs[k].any(axis=1)] = 0
+        ends = []
+        for sign in (1, -1):
+            moved = list(inputs)
+            moved[k] = inputs[k] + sign * step * direction
+            ends.append(loss(*moved, ids=ids))
+        want = np.sum(gradient * direction)
+        np.testing.assert_allclose((ends[0] - ends[1]) / (2 * step), want, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("loss", [InfoNCELoss(), *(InBatchInfoNCELoss(mode=m) for m in MODES)])

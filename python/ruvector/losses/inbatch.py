@@ -50,8 +50,9 @@ class InBatchInfoNCELoss(Loss):
 
     Notes
     -----
-    Memory is O(B·d): the B × B logits exist only in tiles. Time is three matrix products of
-    B × B × d one-way, twice that for ``"symmetric"`` and four times that for ``"ntxent"``.
+    Memory is O(B·d): the B × B logits exist only in tiles. With gradients, time is that of three
+    B × B × d matrix products for ``"oneway"``, four for ``"symmetric"`` (six below a temperature of
+    0.026 in float32 and 0.0032 in float64) and twelve for ``"ntxent"``.
     Results do not depend on the number of threads.
 
     References
