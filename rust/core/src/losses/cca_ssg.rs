@@ -4,6 +4,7 @@
 //! `-Σ Z₁∘Z₂ / n + λ (‖Z₁ᵀZ₁/n - I‖² + ‖Z₂ᵀZ₂/n - I‖²)`: n·d² time, d² memory beside the views.
 
 use super::contract::*;
+use super::inputs::Inputs;
 use crate::error::{Error, Result};
 use crate::linalg::gemm::{Strided, gemm_parallel};
 use crate::matrix::Matrix;

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::contract::*;
 use super::head::{Form, Negatives, head};
-use super::inputs::Inputs;
+use super::inputs::{Array, Inputs};
 use super::sweep::{Exclude, Sweep, Targets};
 use crate::error::{Error, Result};
 use crate::linalg::unit::{UnitGradient, UnitRows, Units};
