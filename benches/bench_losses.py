@@ -17,7 +17,11 @@ def _inbatch():
     return losses.InBatchInfoNCELoss(), (_normal(4096, 128), _normal(4096, 128), None)
 
 
-CASES = {"infonce": _infonce, "inbatch_infonce": _inbatch}
+def _cca_ssg():
+    return losses.CCASSGLoss(), (_normal(4096, 256), _normal(4096, 256))
+
+
+CASES = {"infonce": _infonce, "inbatch_infonce": _inbatch, "cca_ssg": _cca_ssg}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -124,6 +124,13 @@ def _inbatch_sample(rng: np.random.Generator) -> Sample:
     return Sample(loss, inputs, keywords)
 
 
+def _cca_ssg_sample(rng: np.random.Generator) -> Sample:
+    rows, cols = rng.integers([3, 1], [9, 5])
+    first, second = rng.standard_normal((2, rows, cols))
+    loss = losses.CCASSGLoss(float(rng.choice([0.0, 1e-3, 0.5])))
+    return Sample(loss, {"first": first, "second": second}, {})
+
+
 _TRIPLE = {name: name for name in ("anchors", "positives", "negatives")}
 
 CASES: dict[str, Case] = {
@@ -142,5 +149,13 @@ CASES: dict[str, Case] = {
             {"anchors": "x", "positives": "y"},
         ),
         _inbatch_sample,
+    ),
+    "cca_ssg": Case(
+        golden_of(
+            "cca_ssg",
+            lambda _, arrays: losses.CCASSGLoss(float(arrays["decorrelation"])),
+            {"first": "first", "second": "second"},
+        ),
+        _cca_ssg_sample,
     ),
 }

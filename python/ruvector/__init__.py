@@ -4,8 +4,6 @@ The usual way in: make a :class:`Graph`, :func:`embed` it or train an encoder wi
 :class:`Trainer`, and put the embeddings into an :class:`HNSW` index.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

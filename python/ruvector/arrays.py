@@ -71,9 +71,7 @@ def as_floats(
             f"{name} has shape {array.shape} but must have {expected} dimension(s)"
         )
     if columns is not None and array.shape[-1] != columns:
-        raise InvalidArgumentError(
-            f"{name} has shape {array.shape} but needs {columns} columns"
-        )
+        raise InvalidArgumentError(f"{name} has shape {array.shape} but needs {columns} columns")
     if dtype is None:
         dtype = array.dtype if array.dtype in (np.float32, np.float64) else np.float32
     if array.dtype == dtype:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ruvector.errors import InvalidArgumentError
 from ruvector.graph import Graph
 from ruvector.index import HNSW, FlatIndex
 from ruvector.metrics import average_precision, neighbour_accuracy, recall_at_k, roc_auc
@@ -80,10 +81,11 @@ def probe_accuracy(
     The probe is a logistic regression on the frozen embeddings whose strength of regularisation
     is chosen on the validation nodes. A single stored split has standard deviation 0.
     """
-    splits = _splits(graph, seed)
+    if graph.labels is None:
+        raise InvalidArgumentError("graph has no labels to probe for")
     scores = [
         linear_probe(embeddings, graph.labels, train, validation, test).accuracy
-        for train, validation, test in splits
+        for train, validation, test in _splits(graph, graph.labels, seed)
     ]
     return float(np.mean(scores)), float(np.std(scores))
 
@@ -94,7 +96,7 @@ def link_scores(embeddings: Embeddings, split: EdgeSplit) -> tuple[float, float]
     A pair's score is the dot product or the cosine of its rows, whichever has the higher AUC on
     the validation edges.
     """
-    best: tuple[float, float, float] | None = None
+    best = (-1.0, 0.0, 0.0)
     test_truth = _truth(split.test, split.test_negatives)
     for cosine in (True, False):
         score = _PairScore(embeddings, cosine=cosine)
@@ -106,9 +108,8 @@ def link_scores(embeddings: Embeddings, split: EdgeSplit) -> tuple[float, float]
             )
         else:
             chosen_by = float(cosine)  # nothing to choose by: cosine
-        if best is None or chosen_by > best[0]:
+        if chosen_by > best[0]:
             best = (chosen_by, roc_auc(test_truth, test), average_precision(test_truth, test))
-    assert best is not None
     return best[1], best[2]
 
 
@@ -168,13 +169,14 @@ def _sample(count: int, seed: int) -> npt.NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).choice(count, MAX_QUERIES, replace=False))
 
 
-def _splits(graph: Graph, seed: int) -> list[tuple[npt.NDArray[np.bool_], ...]]:
+def _splits(
+    graph: Graph, labels: npt.NDArray[np.int64], seed: int
+) -> list[tuple[npt.NDArray[np.bool_], ...]]:
     """The graph's stored splits, or five random ones of 10, 10 and 80 % of the labelled nodes."""
     masks = (graph.train_mask, graph.val_mask, graph.test_mask)
     if all(mask is not None for mask in masks):
         return list(zip(*(np.atleast_2d(mask) for mask in masks if mask is not None), strict=True))
-    assert graph.labels is not None
-    labelled = np.flatnonzero(graph.labels >= 0)
+    labelled = np.flatnonzero(labels >= 0)
     splits = []
     for number in range(5):
         order = np.random.default_rng([seed, number]).permutation(labelled)

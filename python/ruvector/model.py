@@ -161,7 +161,9 @@ def check_target(folder: str | os.PathLike[str]) -> None:
 def _read_manifest(root: Path) -> dict[str, Any]:
     path = root / _MANIFEST
     if not path.exists():
-        raise FileNotFoundError(f"{root} holds no model; make one with: ruvector train GRAPH -o {root}")
+        raise FileNotFoundError(
+            f"{root} holds no model; make one with: ruvector train GRAPH -o {root}"
+        )
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         version = manifest["format_version"]

@@ -48,7 +48,7 @@ def progress_bar(title: str, total: int, *, show: bool = True) -> Iterator[Progr
     ...         advance()
     """
     if not show:
-        yield lambda steps=1, *, note="": None
+        yield _nothing
         return
     try:
         from tqdm import tqdm  # noqa: PLC0415  (optional)
@@ -63,6 +63,10 @@ def progress_bar(title: str, total: int, *, show: bool = True) -> Iterator[Progr
             bar.update(steps)
 
         yield advance
+
+
+def _nothing(steps: int = 1, *, note: str = "") -> None:
+    del steps, note
 
 
 class _LogLines:
@@ -81,5 +85,10 @@ class _LogLines:
             note = f", {note}" if note else ""
             logger.info(
                 "%s: %d of %d (%.0f %%) after %.0f s%s",
-                self.title, self.done, self.total, share, now - self.started, note,
+                self.title,
+                self.done,
+                self.total,
+                share,
+                now - self.started,
+                note,
             )

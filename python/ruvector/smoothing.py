@@ -116,7 +116,7 @@ def feature_basis(
     result = truncated_svd(matrix, dim, seed=seed)
     largest = result.S.max(initial=0.0)
     # Directions that are noise of the arithmetic must not be blown up.
-    kept = result.S > 1e-5 * largest
+    kept = 1e-5 * largest < result.S
     scales = np.zeros(len(result.S))
     scales[kept] = result.S[kept].astype(np.float64) ** (exponent - 1)
     return np.ascontiguousarray(result.Vt.T * scales, dtype=np.float32)
@@ -136,7 +136,9 @@ def mean_of_powers(
 
 
 def _inverse(norms: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    return np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0).astype(np.float32)
+    inverse = np.zeros_like(norms)
+    np.divide(1, norms, out=inverse, where=norms > 0)
+    return inverse.astype(np.float32)
 
 
 def _check_finite(norms: npt.NDArray[np.float64]) -> None:

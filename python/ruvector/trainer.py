@@ -119,9 +119,10 @@ class Trainer:
             Itself. A fit that fails or is interrupted leaves an earlier one as it was.
         """
         matrix = as_features(graph, features)
-        weights = self.encoder.initialize(graph, matrix, seed=self.seed)
-        history = self._train(weights, graph, matrix)
-        self._fitted = self.encoder.finish(weights, graph, matrix), graph, features
+        structure = graph.structure()
+        weights = self.encoder.initialize(structure, matrix, seed=self.seed)
+        history = self._train(weights, structure, matrix)
+        self._fitted = self.encoder.finish(weights, structure, matrix), structure, features
         self.history = history
         return self
 

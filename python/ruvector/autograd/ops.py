@@ -152,7 +152,7 @@ def loss_node(loss: Loss, inputs: Sequence[Variable], **options: Any) -> Variabl
     **options
         Its other arguments, such as ids.
     """
-    result = loss.value_and_grad(*[x.value for x in inputs], **options)
+    result = loss.value_and_grad(*[x.value for x in inputs], **options)  # type: ignore[attr-defined]
     gradients = [g for g in result.gradients if g is not None]
     value = np.asarray(result.value, dtype=inputs[0].value.dtype)
     return record(value, inputs, lambda g: [part * g for part in gradients])
@@ -161,5 +161,8 @@ def loss_node(loss: Loss, inputs: Sequence[Variable], **options: Any) -> Variabl
 def _unbroadcast(gradient: Array, shape: tuple[int, ...]) -> Array:
     """Sum `gradient` over the axes along which an operand of `shape` was repeated."""
     extra = gradient.ndim - len(shape)
-    repeated = tuple(i + extra for i, n in enumerate(shape) if n == 1 and gradient.shape[i + extra] != 1)
-    return gradient.sum(axis=tuple(range(extra)) + repeated, keepdims=True).reshape(shape)
+    repeated = tuple(
+        i + extra for i, n in enumerate(shape) if n == 1 and gradient.shape[i + extra] != 1
+    )
+    summed: Array = gradient.sum(axis=tuple(range(extra)) + repeated, keepdims=True)
+    return summed.reshape(shape)

@@ -80,9 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("-q", "--quiet", action="store_true", help="no progress on standard error")
     for name, module in COMMANDS.items():
         summary = (module.__doc__ or "").strip().splitlines()[0]
-        command = commands.add_parser(
-            name, help=summary, description=summary, parents=[common]
-        )
+        command = commands.add_parser(name, help=summary, description=summary, parents=[common])
         module.configure(command)
     return parser
 

@@ -8,6 +8,7 @@ from typing import Any
 from ruvector.cli._data import load_graph
 from ruvector.cli._table import table
 from ruvector.evaluation import evaluate_embeddings
+from ruvector.index import HNSW
 from ruvector.model import Model
 from ruvector.smoothing import smooth
 
@@ -25,7 +26,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     model = Model.load(args.model)
-    graph, split, embeddings, index = model.graph, model.split, model.embeddings, model.index
+    graph, split, embeddings = model.graph, model.split, model.embeddings
+    index: HNSW | None = model.index
     details = model.details
     if args.graph is not None:
         other = load_graph(args.graph, features=args.features)

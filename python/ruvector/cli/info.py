@@ -29,14 +29,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             "m": model.index.m,
             "ef_construction": model.index.ef_construction,
             "vectors": len(model.index),
-            "levels": statistics.levels,
+            "levels": len(statistics.level_counts),
         },
         **model.details,
     }
 
 
 def render(result: dict[str, Any]) -> str:
-    rows = []
+    rows: list[tuple[str, str]] = []
     for key, value in result.items():
         if isinstance(value, dict):
             rows.extend((f"{key}.{name}", _plain(entry)) for name, entry in value.items())

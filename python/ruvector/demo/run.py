@@ -8,14 +8,12 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from ruvector.demo.cache import StdlibGraph, load_stdlib
+from ruvector.demo.cache import load_stdlib
 from ruvector.encoders import SmoothedLinear
 from ruvector.evaluation import index_recall, link_scores
 from ruvector.graph import Graph
 from ruvector.index import HNSW
-from ruvector.metrics import mean_reciprocal_rank
 from ruvector.mining import HardNegativeMiner
 from ruvector.objectives import EdgeContrast
 from ruvector.progress import progress_bar

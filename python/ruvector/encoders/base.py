@@ -61,10 +61,8 @@ class Encoder(ABC):
         return weights
 
     @abstractmethod
-    def output(
-        self, weights: Weights, graph: Graph, features: Features
-    ) -> npt.NDArray[np.float32]:
-        """Return the embeddings of finished weights; features are as :func:`as_features` has them."""
+    def output(self, weights: Weights, graph: Graph, features: Features) -> npt.NDArray[np.float32]:
+        """Return the embeddings of finished weights; `features` come from :func:`as_features`."""
 
     def embed(
         self, weights: Mapping[str, npt.NDArray[Any]], graph: Graph, features: object | None = None

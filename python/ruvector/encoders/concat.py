@@ -88,9 +88,7 @@ class Concat(Encoder):
         factors *= np.sqrt(width / total) if total else 1.0
         return {**self.join(finished), "factors": factors.astype(np.float32)}
 
-    def output(
-        self, weights: Weights, graph: Graph, features: Features
-    ) -> npt.NDArray[np.float32]:
+    def output(self, weights: Weights, graph: Graph, features: Features) -> npt.NDArray[np.float32]:
         blocks = [
             factor * part.output(_part(weights, i), graph, features)
             for i, (part, factor) in enumerate(zip(self.parts, weights["factors"], strict=True))

@@ -96,9 +96,7 @@ class PropagatedLinear(Encoder):
         deviation = np.maximum(z.std(axis=0), np.float32(1e-9))
         return {**weights, "mean": z.mean(axis=0), "deviation": deviation}
 
-    def output(
-        self, weights: Weights, graph: Graph, features: Features
-    ) -> npt.NDArray[np.float32]:
+    def output(self, weights: Weights, graph: Graph, features: Features) -> npt.NDArray[np.float32]:
         z = self._propagate(weights, graph, features)
         standard: npt.NDArray[np.float32] = (z - weights["mean"]) / weights["deviation"]
         return standard

@@ -78,9 +78,7 @@ class SmoothedLinear(Encoder):
         directions = inputs.directions if rows is None else inputs.directions[rows]
         return matmul(constant(directions), variables["weight"])
 
-    def output(
-        self, weights: Weights, graph: Graph, features: Features
-    ) -> npt.NDArray[np.float32]:
+    def output(self, weights: Weights, graph: Graph, features: Features) -> npt.NDArray[np.float32]:
         inputs = self.inputs(weights, graph, features)
         mapped = self.forward({"weight": constant(weights["weight"])}, inputs).value
         if self.magnitude == 0:

@@ -85,7 +85,7 @@ class EdgeContrast:
 
 
 class _Run:
-    def __init__(
+    def __init__(  # noqa: PLR0917  (called once, just above)
         self,
         objective: EdgeContrast,
         encoder: Encoder,

@@ -83,8 +83,8 @@ class _Run:
 
     def _view(self) -> tuple[Graph, Features]:
         dropped = self.rng.random(self.graph.num_edges) < self.objective.edge_drop
-        kept = self.rng.random(self.features.shape[1]) >= self.objective.feature_drop
-        factors = kept.astype(np.float32)
+        draws = self.rng.random(self.features.shape[1])
+        factors = np.where(draws < self.objective.feature_drop, np.float32(0), np.float32(1))
         if isinstance(self.features, CSR):
             return self.graph.without_edges(dropped), self.features.scale_columns(factors)
         return self.graph.without_edges(dropped), self.features * factors
