@@ -126,19 +126,19 @@ def mean_of_powers(
     adjacency: CSR, x: npt.NDArray[np.float32], powers: int
 ) -> npt.NDArray[np.float32]:
     """Return the mean of ``adjacencyᵏ x`` over ``k = 0 … powers``."""
-    total = x.copy()
+    total: npt.NDArray[np.float32] = x.copy()
     reached = x
     for _ in range(powers):
         reached = adjacency @ reached
         total += reached
-    total *= np.float32(1 / (powers + 1))
+    np.multiply(total, np.float32(1 / (powers + 1)), out=total)
     return total
 
 
 def _inverse(norms: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    inverse = np.zeros_like(norms)
-    np.divide(1, norms, out=inverse, where=norms > 0)
-    return inverse.astype(np.float32)
+    inverse = np.zeros(len(norms), np.float32)
+    np.divide(1, norms, out=inverse, where=norms > 0, casting="same_kind")
+    return inverse
 
 
 def _check_finite(norms: npt.NDArray[np.float64]) -> None:
