@@ -1,0 +1,446 @@
+"""Encoders, objectives, the training loop and the recipes."""
+
+import json
+
+import numpy as np
+import pytest
+from ruvector import (
+    Concat,
+    EdgeContrast,
+    Graph,
+    PropagatedLinear,
+    SmoothedLinear,
+    Trainer,
+    ViewCorrelation,
+    embed,
+)
+from ruvector.autograd import Variable, add, backward, constant
+from ruvector.encoders import encoder_from_config
+from ruvector.errors import CorruptFileError, InvalidArgumentError, NotFittedError
+from ruvector.losses import CCASSGLoss, InBatchInfoNCELoss
+from ruvector.mining import HardNegativeMiner
+from ruvector.objectives.edges import known_pairs
+from ruvector.optim import SGD, Adam
+from ruvector.smoothing import as_features
+from ruvector.sparse import CSR
+
+SMALL = SmoothedLinear(dim=6, powers=2, exponent=0.5)
+WIDE = PropagatedLinear(dim=5, powers=2)
+
+
+def _planted(groups=3, size=20, inside=0.3, between=0.02, seed=0):
+    """A graph of groups whose nodes share edges more often, and noisy features of the group."""
+    rng = np.random.default_rng(seed)
+    group = np.repeat(np.arange(groups), size)
+    same = group[:, None] == group
+    drawn = rng.random(same.shape) < np.where(same, inside, between)
+    edges = np.argwhere(np.triu(drawn, 1))
+    features = np.eye(groups)[group] @ rng.standard_normal((groups, 10))
+    features += rng.standard_normal(features.shape)
+    return Graph.from_edges(edges, len(group)), features.astype(np.float32)
+
+
+GRAPH, FEATURES = _planted()
+
+
+def _objectives():
+    loss = InBatchInfoNCELoss(0.5, mode="oneway")
+    return {
+        "edges": EdgeContrast(loss, batch_size=40, folds=2),
+        "one-fold": EdgeContrast(loss, batch_size=40, folds=1),
+        "mined": EdgeContrast(
+            loss, batch_size=40, folds=2, num_mined=3, miner=HardNegativeMiner("hardest", k=4)
+        ),
+        "views": ViewCorrelation(CCASSGLoss(0.1)),
+    }
+
+
+OBJECTIVES = _objectives()
+ENCODERS = {"smoothed": SMALL, "magnitude": SmoothedLinear(dim=6, powers=2, magnitude=0.5)}
+ENCODERS |= {"propagated": WIDE}
+
+
+def _trainer(encoder=SMALL, objective=OBJECTIVES["edges"], **options):
+    return Trainer(encoder, objective, **({"epochs": 3} | options))
+
+
+def _bits(trainer):
+    weights = trainer.weights
+    arrays = [weights[name] for name in sorted(weights)] + [trainer.embed()]
+    return [array.tobytes() for array in arrays] + [r.losses for r in trainer.history]
+
+
+def _concat():
+    return Concat((SMALL, WIDE), (1.5, 1.0))
+
+
+# Encoders
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        SmoothedLinear(),
+        SmoothedLinear(dim=3, powers=1, exponent=0.25, magnitude=0.5),
+        PropagatedLinear(dim=7, powers=0),
+        _concat(),
+        Concat((_concat(), SMALL), (1.0, 2.0)),
+    ],
+)
+def test_an_encoder_comes_back_from_its_config(encoder):
+    config = json.loads(json.dumps(encoder.config()))
+    assert encoder_from_config(config) == encoder
+
+
+def test_an_encoder_of_an_unknown_kind_is_refused():
+    for config in ({"kind": "Transformer"}, {}):
+        with pytest.raises(CorruptFileError):
+            encoder_from_config(config)
+
+
+@pytest.mark.parametrize("form", [np.asarray, CSR.from_dense], ids=["dense", "sparse"])
+@pytest.mark.parametrize("encoder", [*ENCODERS.values(), _concat()], ids=[*ENCODERS, "concat"])
+def test_nodes_that_training_never_saw_are_embedded(encoder, form):
+    matrix = as_features(GRAPH, form(FEATURES))
+    weights = encoder.finish(encoder.initialize(GRAPH, matrix, seed=0), GRAPH, matrix)
+    trained = encoder.embed(weights, GRAPH, form(FEATURES))
+    assert trained.dtype == np.float32
+    alone = Graph.from_edges(np.zeros((0, 2), np.int64), num_nodes=1)
+    new = encoder.embed(weights, alone, form(FEATURES[:1]))
+    assert new.shape == (1, trained.shape[1])
+    assert new.dtype == np.float32
+    assert np.isfinite(new).all()
+    assert new.any()
+    nothing = encoder.embed(weights, alone, form(np.zeros((1, 10), np.float32)))
+    assert np.isfinite(nothing).all()
+    # Beside the training graph, without an edge to it, a node changes nothing.
+    larger = Graph.from_edges(GRAPH.edges, GRAPH.num_nodes + 1)
+    both = encoder.embed(weights, larger, form(np.r_[FEATURES, FEATURES[:1]]))
+    np.testing.assert_allclose(both[:-1], trained, atol=1e-5)
+    np.testing.assert_allclose(both[-1:], new, atol=1e-5)
+
+
+@pytest.mark.parametrize("encoder", [*ENCODERS.values(), _concat()], ids=[*ENCODERS, "concat"])
+def test_features_with_other_columns_are_refused(encoder):
+    matrix = as_features(GRAPH, FEATURES)
+    weights = encoder.initialize(GRAPH, matrix, seed=0)
+    with pytest.raises(InvalidArgumentError, match="9 columns but the model was trained on 10"):
+        encoder.embed(weights, GRAPH, FEATURES[:, :9])
+    with pytest.raises(InvalidArgumentError, match="60 nodes but the model was trained on 10"):
+        encoder.embed(weights, GRAPH)
+
+
+def test_smoothed_linear_keeps_what_magnitude_says():
+    matrix = as_features(GRAPH, FEATURES)
+    weights = SMALL.initialize(GRAPH, matrix, seed=0)
+    lengths = np.linalg.norm(SMALL.embed(weights, GRAPH, FEATURES), axis=1)
+    np.testing.assert_allclose(lengths, 1, rtol=1e-5)
+    whole = SmoothedLinear(dim=6, powers=2, exponent=0.5, magnitude=1.0)
+    smoothed = SMALL.inputs(weights, GRAPH, matrix)
+    np.testing.assert_allclose(
+        whole.embed(weights, GRAPH, FEATURES),
+        smoothed.directions * smoothed.lengths[:, None],
+        atol=1e-6,
+    )
+
+
+def test_propagated_linear_standardises_columns():
+    matrix = as_features(GRAPH, FEATURES)
+    weights = WIDE.finish(WIDE.initialize(GRAPH, matrix, seed=0), GRAPH, matrix)
+    embedded = WIDE.embed(weights, GRAPH, FEATURES)
+    np.testing.assert_allclose(embedded.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(embedded.std(axis=0), 1, rtol=1e-5)
+    adjacency = GRAPH.normalized_adjacency().to_dense().astype(np.float64)
+    mapped = matrix @ weights["weight"]
+    z = (mapped + adjacency @ mapped + adjacency @ adjacency @ mapped) / 3
+    np.testing.assert_allclose(embedded, (z - z.mean(axis=0)) / z.std(axis=0), atol=1e-4)
+
+
+def test_concat_gives_each_block_its_scale():
+    encoder = _concat()
+    matrix = as_features(GRAPH, FEATURES)
+    weights = encoder.finish(encoder.initialize(GRAPH, matrix, seed=0), GRAPH, matrix)
+    embedded = encoder.embed(weights, GRAPH, FEATURES).astype(np.float64)
+    blocks = embedded[:, :6], embedded[:, 6:]
+    sizes = [np.sqrt(np.mean(block**2)) for block in blocks]
+    np.testing.assert_allclose(sizes[0] / sizes[1], 1.5, rtol=1e-5)
+    np.testing.assert_allclose(np.sqrt(np.mean(embedded**2)), 1, rtol=1e-5)
+    variables = {name: constant(array) for name, array in weights.items()}
+    joined = encoder.forward(variables, encoder.inputs(weights, GRAPH, matrix), rows=np.arange(4))
+    assert joined.shape == (4, 11)
+
+
+# Gradients of whole steps
+
+
+def _total(parts):
+    total = None
+    for part in parts.values():
+        total = part if total is None else add(total, part)
+    return total
+
+
+@pytest.mark.parametrize("form", [np.asarray, CSR.from_dense], ids=["dense", "sparse"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("kind", ["smoothed", "propagated"])
+def test_gradients_of_a_step_equal_central_differences(kind, objective, form):
+    encoder = ENCODERS[kind]
+    matrix = as_features(GRAPH, form(FEATURES))
+    weights = encoder.initialize(GRAPH, matrix, seed=0)
+    run = OBJECTIVES[objective].start(encoder, weights, GRAPH, matrix, seed=0)
+    epochs = [list(run.epoch(number, weights)) for number in range(2)]
+    assert [len(steps) for steps in epochs] == [run.steps_per_epoch] * 2
+    step = epochs[1][0]
+    weight = weights["weight"].astype(np.float64)
+    variable = Variable(weight)
+    parts = step({"weight": variable})
+    assert set(parts) == {
+        "views": {"cca_ssg"},
+        "mined": {"in_batch", "mined"},
+    }.get(objective, {"in_batch"})
+    backward(_total(parts))
+    assert variable.grad.dtype == np.float64
+    rng = np.random.default_rng(1)
+    for _ in range(4):
+        direction = rng.standard_normal(weight.shape)
+        direction /= np.linalg.norm(direction)
+        ends = [
+            float(_total(step({"weight": constant(weight + sign * 1e-6 * direction)})).value)
+            for sign in (1, -1)
+        ]
+        slope = (ends[0] - ends[1]) / 2e-6
+        np.testing.assert_allclose(np.sum(variable.grad * direction), slope, rtol=1e-5, atol=1e-8)
+
+
+def test_an_epoch_shows_every_edge_once():
+    objective = OBJECTIVES["edges"]
+    matrix = as_features(GRAPH, FEATURES)
+    weights = SMALL.initialize(GRAPH, matrix, seed=0)
+    run = objective.start(SMALL, weights, GRAPH, matrix, seed=0)
+    assert np.array_equal(np.sort(np.concatenate(run.folds)), np.arange(GRAPH.num_edges))
+    assert run.steps_per_epoch == sum(round(len(fold) / 40) for fold in run.folds)
+
+
+@pytest.mark.parametrize("repeats", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_known_pairs_equal_a_double_loop(seed, repeats):
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(1, 40))
+    if repeats:
+        nodes = rng.integers(0, 12, (count, 2))
+        anchors, positives = nodes[:, 0], nodes[:, 1]
+    else:
+        ends = GRAPH.edges[rng.permutation(GRAPH.num_edges)[:count]]
+        anchors, positives = ends[:, 0], ends[:, 1]
+    neighbours = [set(GRAPH.neighbors(node).tolist()) for node in range(GRAPH.num_nodes)]
+    indptr, indices = known_pairs(GRAPH.adjacency(), anchors, positives)
+    assert indptr.dtype == indices.dtype == np.int64
+    assert indptr[0] == 0
+    assert len(indptr) == len(anchors) + 1
+    for i, (anchor, own) in enumerate(zip(anchors, positives, strict=True)):
+        want = [
+            j
+            for j, other in enumerate(positives)
+            if j != i and (other in (anchor, own) or int(other) in neighbours[anchor])
+        ]
+        assert indices[indptr[i] : indptr[i + 1]].tolist() == want
+
+
+def test_known_pairs_of_no_pairs():
+    none = np.zeros(0, np.int64)
+    indptr, indices = known_pairs(GRAPH.adjacency(), none, none)
+    assert indptr.tolist() == [0]
+    assert indices.tolist() == []
+
+
+@pytest.mark.parametrize("name", ["batch_size", "folds", "num_mined", "refresh"])
+def test_edge_contrast_refuses_counts_below_1(name):
+    with pytest.raises(InvalidArgumentError, match=name):
+        EdgeContrast(**{name: 0})
+
+
+@pytest.mark.parametrize("name", ["edge_drop", "feature_drop"])
+@pytest.mark.parametrize("share", [-0.1, 1.0, np.nan])
+def test_view_correlation_refuses_shares_out_of_range(name, share):
+    with pytest.raises(InvalidArgumentError, match=name):
+        ViewCorrelation(**{name: share})
+
+
+# The loop
+
+
+def test_results_before_fit_are_refused():
+    trainer = Trainer()
+    for ask in (lambda: trainer.weights, trainer.embed, lambda: trainer.embed(GRAPH, FEATURES)):
+        with pytest.raises(NotFittedError):
+            ask()
+    assert trainer.history == []
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_history_and_callbacks_tell_every_epoch(objective):
+    records = []
+    trainer = _trainer(objective=OBJECTIVES[objective], epochs=4, callbacks=[records.append])
+    assert trainer.fit(GRAPH, FEATURES) is trainer
+    assert records == trainer.history
+    assert [record.epoch for record in records] == [1, 2, 3, 4]
+    for record in records:
+        parts = {name: loss for name, loss in record.losses.items() if name != "total"}
+        np.testing.assert_allclose(record.losses["total"], sum(parts.values()))
+        assert all(np.isfinite(loss) for loss in parts.values())
+        expected = {"views": {"cca_ssg"}}.get(objective, {"in_batch"})
+        if objective == "mined" and record.epoch > 1:
+            expected = {"in_batch", "mined"}
+        assert set(parts) == expected
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("encoder", [SMALL, WIDE], ids=["smoothed", "propagated"])
+def test_the_seed_alone_decides(each_thread_count, encoder, objective):
+    def train(seed):
+        trainer = _trainer(encoder, OBJECTIVES[objective], seed=seed)
+        return _bits(trainer.fit(GRAPH, FEATURES))
+
+    first, second = (train(7) for _ in each_thread_count())
+    assert first == second == train(7)
+    assert first != train(8)
+
+
+@pytest.mark.parametrize("encoder", [SMALL, WIDE], ids=["smoothed", "propagated"])
+def test_no_epochs_leave_the_start(encoder):
+    trainer = _trainer(encoder, epochs=0).fit(GRAPH, FEATURES)
+    matrix = as_features(GRAPH, FEATURES)
+    start = encoder.finish(encoder.initialize(GRAPH, matrix, seed=0), GRAPH, matrix)
+    assert trainer.history == []
+    assert {name: a.tobytes() for name, a in start.items()} == {
+        name: a.tobytes() for name, a in trainer.weights.items()
+    }
+    assert np.array_equal(trainer.embed(), encoder.embed(start, GRAPH, FEATURES))
+
+
+@pytest.mark.parametrize("objective", ["edges", "views"])
+@pytest.mark.parametrize("encoder", [SMALL, WIDE], ids=["smoothed", "propagated"])
+def test_the_loss_falls(encoder, objective):
+    trainer = _trainer(
+        encoder, OBJECTIVES[objective], epochs=25, optimizer=lambda w: Adam(w, lr=1e-2)
+    ).fit(GRAPH, FEATURES)
+    totals = [record.losses["total"] for record in trainer.history]
+    assert np.mean(totals[-5:]) < np.mean(totals[:5])
+    start = encoder.initialize(GRAPH, as_features(GRAPH, FEATURES), seed=0)
+    assert not np.array_equal(trainer.weights["weight"], start["weight"])
+
+
+def test_another_optimiser():
+    slow, fast = (
+        _trainer(optimizer=lambda w, lr=lr: SGD(w, lr=lr)).fit(GRAPH, FEATURES).weights["weight"]
+        for lr in (1e-9, 0.1)
+    )
+    np.testing.assert_allclose(slow, np.eye(6), atol=1e-6)
+    assert np.abs(fast - np.eye(6)).max() > 1e-3
+
+
+def _raise(record):
+    raise RuntimeError(f"stopped after epoch {record.epoch}")
+
+
+def test_a_fit_that_fails_leaves_the_earlier_one():
+    trainer = _trainer().fit(GRAPH, FEATURES)
+    kept, history = _bits(trainer), trainer.history
+    empty = Graph.from_edges(np.zeros((0, 2), np.int64), num_nodes=60)
+    bad = FEATURES.copy()
+    bad[5, 1] = np.nan
+    for graph, features in ((GRAPH, FEATURES[:-1]), (empty, FEATURES), (GRAPH, bad)):
+        with pytest.raises(InvalidArgumentError):
+            trainer.fit(graph, features)
+    trainer.callbacks = (_raise,)
+    with pytest.raises(RuntimeError, match="epoch 1"):
+        trainer.fit(*_planted(seed=1))
+    assert trainer.history is history
+    assert _bits(trainer) == kept
+
+
+def test_a_second_fit_starts_afresh():
+    trainer = _trainer()
+    trainer.fit(*_planted(seed=1))
+    assert _bits(trainer.fit(GRAPH, FEATURES)) == _bits(_trainer().fit(GRAPH, FEATURES))
+
+
+def test_embed_takes_another_graph():
+    trainer = _trainer().fit(GRAPH, FEATURES)
+    assert np.array_equal(trainer.embed(), trainer.embed(GRAPH, FEATURES))
+    graph, features = _planted(groups=2, seed=5)
+    assert trainer.embed(graph, features).shape == (40, 6)
+    with pytest.raises(InvalidArgumentError, match="without the graph"):
+        trainer.embed(features=FEATURES)
+    with pytest.raises(InvalidArgumentError):
+        trainer.embed(GRAPH, FEATURES[:, :3])
+
+
+def test_the_graph_alone_is_enough():
+    trainer = _trainer().fit(GRAPH)
+    assert trainer.embed().shape == (60, 6)
+    with pytest.raises(InvalidArgumentError, match="40 nodes but the model was trained on 60"):
+        trainer.embed(_planted(groups=2)[0])
+
+
+def test_settings_out_of_range_are_refused():
+    for options in ({"epochs": -1}, {"seed": -1}):
+        with pytest.raises(InvalidArgumentError):
+            Trainer(**options)
+
+
+# Recipes
+
+
+@pytest.mark.parametrize("form", [np.asarray, CSR.from_dense], ids=["dense", "sparse"])
+@pytest.mark.parametrize("task", ["node", "link"])
+def test_embed_gives_one_float32_row_a_node(task, form, each_thread_count):
+    found = [embed(GRAPH, form(FEATURES), task=task, seed=1) for _ in each_thread_count()]
+    assert np.array_equal(*found)
+    assert found[0].dtype == np.float32
+    assert found[0].shape == (60, {"link": 10, "node": 10 + 256}[task])
+    assert np.isfinite(found[0]).all()
+    if task == "link":
+        np.testing.assert_allclose(np.linalg.norm(found[0], axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("task", ["node", "link"])
+def test_embed_needs_no_features(task):
+    assert embed(GRAPH, task=task).shape == (60, {"link": 60, "node": 60 + 256}[task])
+
+
+@pytest.mark.parametrize("task", ["node", "link"])
+@pytest.mark.parametrize("nodes", [2, 3, 4])
+def test_embed_takes_the_smallest_graphs(task, nodes):
+    graph = Graph.from_edges([[0, 1]], num_nodes=nodes)
+    for features in (None, np.eye(nodes, 3), np.ones((nodes, 1)), np.zeros((nodes, 2))):
+        embedded = embed(graph, features, task=task)
+        assert len(embedded) == nodes
+        assert np.isfinite(embedded).all()
+
+
+@pytest.mark.parametrize("task", ["node", "link"])
+def test_embed_tells_linked_nodes_from_others(task):
+    embedded = embed(GRAPH, FEATURES, task=task).astype(np.float64)
+    embedded /= np.linalg.norm(embedded, axis=1, keepdims=True)
+    cosines = embedded @ embedded.T
+    linked = cosines[tuple(GRAPH.edges.T)].mean()
+    assert linked > np.median(cosines[np.triu_indices(60, 1)]) + 0.1
+
+
+@pytest.mark.parametrize("task", ["node", "link"])
+def test_embed_refuses_a_graph_without_edges(task):
+    graph = Graph.from_edges(np.zeros((0, 2), np.int64), num_nodes=5)
+    with pytest.raises(InvalidArgumentError, match="no edges"):
+        embed(graph, np.eye(5), task=task)
+
+
+def test_embed_refuses_what_it_cannot_use():
+    for task in ("nodes", "", None, 3):
+        with pytest.raises(InvalidArgumentError, match="'node', 'link'"):
+            embed(GRAPH, FEATURES, task=task)
+    for seed in (-1,):
+        with pytest.raises(InvalidArgumentError, match="seed"):
+            embed(GRAPH, FEATURES, seed=seed)
+    with pytest.raises(InvalidArgumentError, match="59 rows"):
+        embed(GRAPH, FEATURES[:59])
