@@ -283,3 +283,24 @@ def test_lists_that_do_not_fit_the_batch_are_refused(exclude, error):
     x, y = _views(4, 3)
     with pytest.raises(error):
         InBatchInfoNCELoss()(x, y, exclude=exclude)
+
+
+def test_lists_of_no_length_are_refused_and_not_taken_for_none():
+    x = np.eye(3)
+    with pytest.raises(InvalidArgumentError, match="indptr"):
+        InBatchInfoNCELoss()(x, x, exclude=([], [2]))
+
+
+def test_a_large_constant_column_counts_as_constant():
+    rng = np.random.default_rng(0)
+    first, second = rng.standard_normal((2, 300, 3))
+    first[:, 1] = second[:, 1] = 1e12 / 3
+    _, gradients = CCASSGLoss().value_and_grad(first, second)
+    assert not gradients.first[:, 1].any()
+
+
+def test_a_column_of_small_numbers_is_no_constant():
+    first = np.random.default_rng(0).standard_normal((300, 3)).astype(np.float32)
+    np.testing.assert_allclose(
+        CCASSGLoss()(first * np.float32(1e-7), first), CCASSGLoss()(first, first), rtol=1e-4
+    )

@@ -278,7 +278,8 @@ def test_nodes_out_of_range_are_told(folder, fails, node):
 def test_search_needs_a_positive_k(folder, fails, k, tmp_path):
     np.save(tmp_path / "one.npy", ruvector.Model.load(folder / "node").embeddings[0])
     message = fails("search", folder / "node", "--vector", tmp_path / "one.npy", "-k", k)
-    assert f"k is {k} but must be between 1 and" in message
+    assert f"-k is {k} but must be at least 1" in message
+    assert f"-k is {k} but must be" in fails("search", folder / "node", "--node", 0, "-k", k)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 import ruvector
 from ruvector.errors import CorruptFileError, InvalidArgumentError, UnsupportedVersionError
 from ruvector.index import HNSW
+from ruvector.safetensors import save_safetensors
 
 
 def planted_graph(n=60, seed=0):
@@ -137,7 +138,7 @@ def test_a_failed_write_leaves_the_old_model(models, tmp_path, monkeypatch):
     for owner, name in (
         (HNSW, "save"),
         (ruvector.Graph, "save_npz"),
-        (ruvector.model, "_replace_text"),
+        (ruvector.model, "_write_text"),
         (ruvector.model.os, "fsync"),
     ):
         with monkeypatch.context() as patch:
@@ -198,7 +199,7 @@ KILLED_AT_A_STEP = """
     elif moment == "index":
         ruvector.HNSW.save = die
     elif moment == "description":
-        module._replace_text = die
+        module._write_text = die
     elif moment == "half a description":
         module.os.fsync = lambda _: None
         module.Path.replace = lambda self, to: die() if to.name == "model.json" else (
@@ -336,7 +337,7 @@ def test_wrong_fields_are_told(saved, changes):
         ruvector.Model.load(saved)
 
 
-@pytest.mark.parametrize("where", ["absolute", "above", "below", "roundabout"])
+@pytest.mark.parametrize("where", ["absolute", "above", "below", "parent", "nothing", "roundabout"])
 def test_data_outside_the_folder_is_not_read(models, where, tmp_path):
     models["node"].save(tmp_path / "other")
     models["link"].save(tmp_path / "model")
@@ -346,10 +347,12 @@ def test_data_outside_the_folder_is_not_read(models, where, tmp_path):
         "absolute": str(other),
         "above": f"../other/{other.name}",
         "below": f"{own}/../../other/{other.name}",
+        "parent": "..",
+        "nothing": "",
         "roundabout": f"./{own}",
     }[where]
     edit_manifest(tmp_path / "model", data=path)
-    with pytest.raises(CorruptFileError, match="is not a model's description"):
+    with pytest.raises(CorruptFileError, match="as the folder of its data"):
         ruvector.Model.load(tmp_path / "model")
 
 
@@ -403,3 +406,24 @@ def test_arrays_of_other_names_are_told(saved, name):
     (data_folder(saved) / name).write_bytes(other.read_bytes())
     with pytest.raises(CorruptFileError, match="is not a whole model"):
         ruvector.Model.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays"),
+    [
+        ("embeddings", {"embeddings": np.zeros((3, 2), np.float32)}),
+        ("embeddings", {"embeddings": np.zeros((120, 8), bool)}),
+        ("embeddings", {"others": np.zeros(3)}),
+    ],
+)
+def test_embeddings_that_do_not_fit_are_told(saved, name, arrays):
+    save_safetensors(arrays, data_folder(saved) / f"{name}.safetensors")
+    with pytest.raises(CorruptFileError, match="is not a whole model"):
+        ruvector.Model.load(saved)
+
+
+def test_a_lost_split_is_told(models, tmp_path):
+    models["link"].save(tmp_path)
+    (data_folder(tmp_path) / "split.safetensors").unlink()
+    with pytest.raises(CorruptFileError, match=r"split\.safetensors is missing"):
+        ruvector.Model.load(tmp_path)

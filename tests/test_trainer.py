@@ -444,3 +444,54 @@ def test_embed_refuses_what_it_cannot_use():
             embed(GRAPH, FEATURES, seed=seed)
     with pytest.raises(InvalidArgumentError, match="59 rows"):
         embed(GRAPH, FEATURES[:59])
+
+
+def test_a_batch_without_any_candidate_trains_on_its_edges():
+    triangle = Graph.from_edges([[0, 1], [1, 2], [0, 2]])
+    objective = EdgeContrast(miner=HardNegativeMiner("random", k=2), folds=1)
+    trainer = Trainer(SmoothedLinear(dim=2), objective, epochs=3)
+    trainer.fit(triangle, np.eye(3, dtype=np.float32))
+    assert all("mined" not in record.losses for record in trainer.history)
+
+
+def test_several_encoders_side_by_side_can_be_trained_together():
+    ring = Graph.from_edges([[i, (i + 1) % 12] for i in range(12)])
+    whole = Concat((SmoothedLinear(dim=3), SmoothedLinear(dim=2, powers=2)), (1.0, 0.5))
+    trainer = Trainer(whole, epochs=2).fit(ring, np.eye(12, dtype=np.float32))
+    assert trainer.embed().shape == (12, 5)
+    assert not np.array_equal(trainer.weights["1.weight"], np.eye(2, dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SmoothedLinear(powers=-1),
+        lambda: SmoothedLinear(dim=0),
+        lambda: SmoothedLinear(magnitude=float("nan")),
+        lambda: SmoothedLinear(exponent=2.0),
+        lambda: PropagatedLinear(dim=0),
+        lambda: Concat((), ()),
+        lambda: Concat((SmoothedLinear(),), (1.0, 2.0)),
+        lambda: EdgeContrast(loss=InBatchInfoNCELoss(reduction="none")),
+    ],
+)
+def test_settings_outside_their_range_are_refused(make):
+    with pytest.raises(InvalidArgumentError):
+        make()
+
+
+def test_mining_begins_after_the_first_epoch():
+    ring = Graph.from_edges([[i, (i + 1) % 40] for i in range(40)])
+    objective = EdgeContrast(miner=HardNegativeMiner("random", k=2), refresh=1)
+    trainer = Trainer(SmoothedLinear(dim=4), objective, epochs=2)
+    trainer.fit(ring, np.eye(40, dtype=np.float32))
+    assert ["mined" in record.losses for record in trainer.history] == [False, True]
+
+
+def test_features_changed_afterwards_do_not_change_the_embeddings():
+    ring = Graph.from_edges([[i, (i + 1) % 12] for i in range(12)])
+    features = np.eye(12, dtype=np.float32)
+    trainer = Trainer(SmoothedLinear(dim=3), epochs=1).fit(ring, features)
+    before = trainer.embed()
+    features[:] = 1
+    np.testing.assert_array_equal(trainer.embed(), before)

@@ -15,7 +15,7 @@ from ruvector.errors import CorruptFileError, RuvectorError
 from ruvector.graph import Graph
 from ruvector.sparse import CSR
 
-__all__ = ["read_edges", "read_npz", "write_npz"]
+__all__ = ["read_array", "read_edges", "read_npz", "write_npz"]
 
 _log = logging.getLogger(__name__)
 
@@ -24,14 +24,15 @@ _PLAIN = ("weights", "labels", "train_mask", "val_mask", "test_mask")
 
 
 def _fields(path: Path) -> dict[str, npt.NDArray[Any]]:
-    try:
-        # Given a path, NumPy leaves the file open after some failures.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, TypeError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        problem: Exception = error
-    except (zlib.error, NotImplementedError, MemoryError) as error:
-        problem = error
+    # Given a path, NumPy leaves the file open after some failures.
+    with path.open("rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+        except (ValueError, TypeError, KeyError, EOFError, AttributeError, OSError) as error:
+            problem: Exception = error
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, OverflowError, MemoryError) as error:
+            problem = error
     raise CorruptFileError(
         f"{path} is not a graph file, or a damaged one ({problem}); write one with Graph.save_npz"
     )
@@ -116,13 +117,27 @@ def read_edges(
     rows = list(_rows(path))
     pairs = np.array([row[:2] for row in rows], np.int64).reshape(-1, 2)
     weights = [row[2] for row in rows] if rows and len(rows[0]) == 3 else None
-    values = None
-    if features is not None:
-        try:
-            values = np.load(features, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise CorruptFileError(f"{features} is not a .npy file of numbers: {error}") from error
+    values = None if features is None else read_array(features)
     return Graph.from_edges(pairs, num_nodes, weights=weights, features=values)
+
+
+def read_array(path: str | PathLike[str]) -> npt.NDArray[Any]:
+    """Read the array that ``numpy.save`` wrote.
+
+    Raises
+    ------
+    CorruptFileError
+        The file is damaged, of another kind, or holds objects.
+    """
+    # Given a path, NumPy leaves the file open after some failures.
+    with Path(path).open("rb") as file:
+        try:
+            array = np.load(file, allow_pickle=False)
+        except (ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise CorruptFileError(f"{path} is not a .npy file of numbers: {error}") from None
+        if not isinstance(array, np.ndarray):
+            raise CorruptFileError(f"{path} holds several arrays; save one with numpy.save")
+        return array
 
 
 def _rows(path: Path) -> Iterator[tuple[Any, ...]]:
@@ -143,7 +158,8 @@ def _rows(path: Path) -> Iterator[tuple[Any, ...]]:
             try:
                 source, target, *rest = cells
                 row = (int(source), int(target), *map(float, rest))
-            except ValueError:
+                np.array(row[:2], np.int64)  # ids beyond it do not fit
+            except (ValueError, OverflowError):
                 row = ()
             if len(row) not in (2, 3) or (width and len(row) != width):
                 expected = f"{width} columns" if width else "two ids and perhaps a weight"

@@ -12,7 +12,6 @@ import os
 import platform
 import secrets
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,6 +88,7 @@ class Model:
                 "python": platform.python_version(),
             },
             "data": data.name,
+            "split": self.split is not None,
             "encoder": self.encoder.config(),
             "details": dict(self.details),
         }
@@ -100,7 +100,9 @@ class Model:
             if self.split is not None:
                 save_safetensors(self.split.held_out(), data / "split.safetensors")
             self.index.save(data / "index.ruvector")
-            _replace_text(root / _MANIFEST, json.dumps(manifest, indent=2) + "\n")
+            _write_text(data / _MANIFEST, json.dumps(manifest, indent=2) + "\n")
+            # The step that makes the new model the folder's.
+            (data / _MANIFEST).replace(root / _MANIFEST)
         except BaseException:
             shutil.rmtree(data, ignore_errors=True)
             raise
@@ -121,27 +123,44 @@ class Model:
         """
         root = Path(folder)
         manifest = _read_manifest(root)
-        data = root / manifest["data"]
-        graph = Graph.load_npz(data / "graph.npz")
-        held_out = data / "split.safetensors"
         try:
-            encoder = encoder_from_config(manifest["encoder"])
-            embeddings = load_safetensors(data / "embeddings.safetensors")["embeddings"]
-            split = None
-            if held_out.exists():
-                split = EdgeSplit.from_held_out(graph, load_safetensors(held_out))
-        except (KeyError, TypeError) as error:
-            raise CorruptFileError(
-                f"{root} is not a whole model ({error}); restore it from a copy or train again"
-            ) from None
+            return cls._from_parts(root / manifest["data"], manifest)
+        except FileNotFoundError as error:
+            # Another process may have replaced the model since.
+            if _read_manifest(root)["data"] != manifest["data"]:
+                return cls.load(root)
+            problem = f"{error.filename} is missing"
+        except (CorruptFileError, UnsupportedVersionError):
+            raise
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            problem = str(error)
+        raise CorruptFileError(
+            f"{root} is not a whole model ({problem}); restore it from a copy or train again"
+        )
+
+    @classmethod
+    def _from_parts(cls, data: Path, manifest: Mapping[str, Any]) -> Model:
+        graph = Graph.load_npz(data / "graph.npz")
+        split = None
+        if manifest["split"]:
+            split = EdgeSplit.from_held_out(graph, load_safetensors(data / "split.safetensors"))
+        embeddings = load_safetensors(data / "embeddings.safetensors")["embeddings"]
+        index = HNSW.load(data / "index.ruvector")
+        if embeddings.dtype != np.float32 or embeddings.shape != (graph.num_nodes, index.dim):
+            raise ValueError(
+                f"embeddings of shape {embeddings.shape} do not fit {graph.num_nodes} nodes and an "
+                f"index of {index.dim} dimensions"
+            )
+        if len(index) != graph.num_nodes:
+            raise ValueError(f"the index holds {len(index)} of {graph.num_nodes} nodes")
         return cls(
-            encoder=encoder,
+            encoder=encoder_from_config(manifest["encoder"]),
             weights=load_safetensors(data / "weights.safetensors"),
             graph=graph,
             embeddings=embeddings,
-            index=HNSW.load(data / "index.ruvector"),
+            index=index,
             split=split,
-            details=manifest.get("details", {}),
+            details=dict(manifest["details"]),
         )
 
 
@@ -167,29 +186,24 @@ def _read_manifest(root: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         version = manifest["format_version"]
-        whole = manifest["format"] == "ruvector model" and isinstance(version, int)
-        inside = Path(manifest["data"]).name == manifest["data"]
-    except (ValueError, KeyError, TypeError) as error:
+        known = manifest["format"] == "ruvector model" and type(version) is int and version >= 1
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptFileError(f"{path} is not a model's description ({error})") from None
-    if not (whole and inside):
+    if not known:
         raise CorruptFileError(f"{path} is not a model's description")
     if version > FORMAT_VERSION:
         raise UnsupportedVersionError(
             f"{path} has format version {version} but this version of ruvector reads up to "
             f"{FORMAT_VERSION}; upgrade ruvector to open it"
         )
+    name = manifest.get("data")
+    if not (isinstance(name, str) and name.startswith(_DATA_PREFIX) and Path(name).name == name):
+        raise CorruptFileError(f"{path} names {name!r} as the folder of its data")
     return dict(manifest)
 
 
-def _replace_text(path: Path, text: str) -> None:
-    """Write `text` to `path` so that a reader finds the old text or the new, never a part."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+def _write_text(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

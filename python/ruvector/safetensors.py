@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ruvector.errors import CorruptFileError, InvalidTypeError
+from ruvector.errors import CorruptFileError, InvalidArgumentError, InvalidTypeError
 
 __all__ = ["load_safetensors", "save_safetensors"]
 
@@ -51,12 +51,16 @@ def save_safetensors(
     ------
     InvalidTypeError
         An array of a dtype that the layout has no name for.
+    InvalidArgumentError
+        A name that the layout keeps for itself.
     """
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     blocks = []
     offset = 0
     for name in sorted(arrays):
-        array = arrays[name]
+        array = np.asarray(arrays[name])
+        if name == "__metadata__":
+            raise InvalidArgumentError("an array may not be called '__metadata__' in this layout")
         little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
         if little.dtype not in _NAMES:
             raise InvalidTypeError(f"array {name!r} has dtype {array.dtype}; use numbers or bool")
@@ -90,7 +94,14 @@ def load_safetensors(path: str | os.PathLike[str]) -> dict[str, npt.NDArray[Any]
     data = Path(path).read_bytes()
     try:
         return _parse(data)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise CorruptFileError(
             f"{os.fspath(path)} is not a whole safetensors file ({error}); "
             "restore it from a copy or train again"
@@ -108,7 +119,9 @@ def _parse(data: bytes) -> dict[str, npt.NDArray[Any]]:
         if name == "__metadata__":
             continue
         start, end = entry["data_offsets"]
-        shape = [int(n) for n in entry["shape"]]
+        shape = entry["shape"]
+        if not all(type(n) is int for n in [*shape, start, end]):
+            raise ValueError(f"the entry of {name!r} has sizes that are no integers")
         dtype = np.dtype(_DTYPES[entry["dtype"]])
         inside = 0 <= start <= end <= len(values) and all(n >= 0 for n in shape)
         if not inside or math.prod(shape) * dtype.itemsize != end - start:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ruvector.arrays import as_floats, check_int, check_real
-from ruvector.errors import InvalidArgumentError
+from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.graph import Graph
 from ruvector.linalg import truncated_svd
 from ruvector.sparse import CSR
@@ -85,6 +85,10 @@ def smooth(
 
 def as_features(graph: Graph, features: object | None) -> Features:
     """Return `features` with rows of length 1 (zero rows stay zero), or rows of Â without any."""
+    if not isinstance(graph, Graph):
+        raise InvalidTypeError(
+            f"graph is a {type(graph).__name__} but must be a Graph; use Graph.from_edges"
+        )
     if features is None:
         matrix: CSR | npt.NDArray[Any] = graph.normalized_adjacency()
     elif isinstance(features, CSR):
@@ -137,7 +141,8 @@ def mean_of_powers(
 
 def _inverse(norms: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     inverse = np.zeros(len(norms), np.float32)
-    np.divide(1, norms, out=inverse, where=norms > 0, casting="same_kind")
+    # Shorter rows than float32 can stretch to length 1 count as zero.
+    np.divide(1, norms, out=inverse, where=norms > 1e-37, casting="same_kind")
     return inverse
 
 

@@ -45,6 +45,11 @@ class EdgeSplit(NamedTuple):
             The edges are not all edges of `graph`.
         """
         pairs = {name: arrays[name] for name in cls._fields[1:]}
+        every = np.concatenate(list(pairs.values()))
+        if every.size and not 0 <= every.min() <= every.max() < graph.num_nodes:
+            raise InvalidArgumentError(
+                "arrays hold out pairs of nodes that the graph does not have"
+            )
         edges = np.concatenate([pairs["validation"], pairs["test"]])
         if not graph.has_edges(edges[:, 0], edges[:, 1]).all():
             raise InvalidArgumentError("arrays hold out edges that the graph does not have")

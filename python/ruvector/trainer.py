@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ruvector.arrays import check_int
 from ruvector.autograd import Variable, add, backward
 from ruvector.encoders import Encoder, SmoothedLinear, Weights
-from ruvector.errors import InvalidArgumentError, NotFittedError
+from ruvector.errors import InvalidArgumentError, InvalidTypeError, NotFittedError
 from ruvector.graph import Graph
 from ruvector.objectives import EdgeContrast, Objective
 from ruvector.optim import Adam, Optimizer
@@ -33,7 +33,7 @@ class EpochRecord(NamedTuple):
     epoch : int
         Counted from 1.
     losses : dict of str to float
-        Mean over the epoch's steps of each part and of their sum, ``"total"``.
+        Mean of each part over the epoch's steps that had it, and ``"total"``, their sum.
     seconds : float
         Wall time.
     """
@@ -98,9 +98,12 @@ class Trainer:
         self.optimizer = optimizer
         self.seed = check_int(seed, "seed", low=0)
         self.callbacks = tuple(callbacks)
+        for callback in self.callbacks:
+            if not callable(callback):
+                raise InvalidTypeError(f"callbacks holds {callback!r}, which cannot be called")
         self.progress = progress
         self.history: list[EpochRecord] = []
-        self._fitted: tuple[Weights, Graph, object] | None = None
+        self._fitted: tuple[Weights, Graph, Features] | None = None
 
     def fit(self, graph: Graph, features: object | None = None) -> Trainer:
         """Train on `graph`.
@@ -122,7 +125,7 @@ class Trainer:
         structure = graph.structure()
         weights = self.encoder.initialize(structure, matrix, seed=self.seed)
         history = self._train(weights, structure, matrix)
-        self._fitted = self.encoder.finish(weights, structure, matrix), structure, features
+        self._fitted = self.encoder.finish(weights, structure, matrix), structure, matrix
         self.history = history
         return self
 
@@ -155,10 +158,10 @@ class Trainer:
         if graph is None:
             if features is not None:
                 raise InvalidArgumentError("features are given without the graph they belong to")
-            graph, features = own_graph, own_features
+            return self.encoder.output(weights, own_graph, own_features)
         return self.encoder.embed(weights, graph, features)
 
-    def _require_fit(self) -> tuple[Weights, Graph, object]:
+    def _require_fit(self) -> tuple[Weights, Graph, Features]:
         if self._fitted is None:
             raise NotFittedError("the trainer has no weights yet; call fit(graph, features) first")
         return self._fitted
@@ -175,14 +178,16 @@ class Trainer:
             for epoch in range(self.epochs):
                 started = time.perf_counter()
                 totals: dict[str, float] = {}
+                counts: dict[str, int] = {}
                 for step in run.epoch(epoch, weights):
                     variables = {name: Variable(array) for name, array in trained.items()}
                     parts = step(variables)
                     _descend(parts, variables, optimizer)
                     for name, part in parts.items():
                         totals[name] = totals.get(name, 0.0) + float(part.value)
+                        counts[name] = counts.get(name, 0) + 1
                     advance(note=f"loss {sum(float(p.value) for p in parts.values()):.3f}")
-                losses = {name: total / run.steps_per_epoch for name, total in totals.items()}
+                losses = {name: total / counts[name] for name, total in totals.items()}
                 losses["total"] = sum(losses.values())
                 record = EpochRecord(epoch + 1, losses, time.perf_counter() - started)
                 history.append(record)

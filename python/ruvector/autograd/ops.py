@@ -10,7 +10,9 @@ import numpy.typing as npt
 
 from ruvector import linalg
 from ruvector._core import scatter_add
+from ruvector.arrays import check_real
 from ruvector.autograd.variable import Variable, record
+from ruvector.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from ruvector.losses import Loss
@@ -81,6 +83,7 @@ def tanh(x: Variable) -> Variable:
 
 def dropout(x: Variable, rate: float, *, rng: np.random.Generator | None) -> Variable:
     """Set a share `rate` of the values to 0 and scale the others up; nothing without `rng`."""
+    check_real(rate, "rate", low=0, high=np.nextafter(1, 0))
     if rng is None or rate == 0:
         return x
     kept = (rng.random(x.shape, dtype=np.float32) >= rate).astype(x.value.dtype)
@@ -90,6 +93,8 @@ def dropout(x: Variable, rate: float, *, rng: np.random.Generator | None) -> Var
 
 def gather(x: Variable, rows: npt.NDArray[np.int64]) -> Variable:
     """Return ``x[rows]``; a row may be taken several times."""
+    if rows.size and rows.min() < 0:
+        raise InvalidArgumentError(f"rows holds {rows.min()} but must not be negative")
 
     def pullback(g: Array) -> list[Array | None]:
         gradient = np.zeros_like(x.value)
@@ -152,6 +157,8 @@ def loss_node(loss: Loss, inputs: Sequence[Variable], **options: Any) -> Variabl
     **options
         Its other arguments, such as ids.
     """
+    if loss.reduction == "none":
+        raise InvalidArgumentError("loss has reduction 'none'; use 'mean' or 'sum'")
     result = loss.value_and_grad(*[x.value for x in inputs], **options)  # type: ignore[attr-defined]
     gradients = [g for g in result.gradients if g is not None]
     value = np.asarray(result.value, dtype=inputs[0].value.dtype)

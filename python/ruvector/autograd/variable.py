@@ -91,7 +91,7 @@ def record(value: Array, inputs: Sequence[Variable], pullback: Pullback) -> Vari
 
 
 def backward(output: Variable, gradient: Array | None = None) -> None:
-    """Set ``grad`` of everything that `output` was computed from and that needs it.
+    """Set ``grad`` of `output` and of every variable at the start that needs it.
 
     A variable that is used several times gets the sum. Gradients left by an earlier call are
     overwritten, not added to.
@@ -109,6 +109,12 @@ def backward(output: Variable, gradient: Array | None = None) -> None:
                 f"output has shape {output.shape}; give its gradient unless it is a scalar"
             )
         gradient = np.ones_like(output.value)
+    if gradient.shape != output.shape:
+        raise InvalidArgumentError(
+            f"gradient has shape {gradient.shape} but output has shape {output.shape}"
+        )
+    if not output.needs_grad:
+        return
     order = _topological(output)
     for variable in order:
         variable.grad = None

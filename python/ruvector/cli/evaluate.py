@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+import numpy as np
+
 from ruvector.cli._data import load_graph
 from ruvector.cli._table import table
 from ruvector.evaluation import evaluate_embeddings
+from ruvector.graph import Graph
 from ruvector.index import HNSW
 from ruvector.model import Model
 from ruvector.smoothing import smooth
+from ruvector.sparse import CSR
 
 __all__ = ["configure", "render", "run"]
 
@@ -31,7 +35,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     details = model.details
     if args.graph is not None:
         other = load_graph(args.graph, features=args.features)
-        if not other.same_structure(graph):
+        if not (other.same_structure(graph) and _same_features(other, graph)):
             embeddings = model.encoder.embed(model.weights, other, other.features)
             split, index, details = None, None, {}
         graph = other
@@ -57,6 +61,19 @@ def render(result: dict[str, Any]) -> str:
         if not isinstance(value, dict)
     ]
     return table(rows, header=("figure", "trained", *names))
+
+
+def _same_features(one: Graph, other: Graph) -> bool:
+    """Whether the stored embeddings are those of `one`, too; without features of its own it is."""
+    a, b = one.features, other.features
+    if a is None or b is None:
+        return a is None
+    if isinstance(a, CSR) and isinstance(b, CSR):
+        parts = ("shape", "indptr", "indices", "data")
+        return all(np.array_equal(getattr(a, part), getattr(b, part)) for part in parts)
+    if isinstance(a, CSR) or isinstance(b, CSR):
+        return False
+    return np.array_equal(a, b)
 
 
 def _costs(details: Any, name: str) -> dict[str, float]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ruvector.arrays import check_int
 from ruvector.cli._table import table
 from ruvector.errors import InvalidArgumentError
+from ruvector.graph_files import read_array
 from ruvector.model import Model
 
 __all__ = ["configure", "render", "run"]
@@ -28,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
+    check_int(args.k, "-k", low=1)
     model = Model.load(args.model)
     if args.node is not None:
         if not 0 <= args.node < model.graph.num_nodes:
@@ -39,7 +41,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         keep = (result.ids[0] != args.node) & (result.ids[0] >= 0)
         hits = [_hits(model, result.ids[0][keep][: args.k], result.distances[0][keep][: args.k])]
     else:
-        result = model.index.search(np.atleast_2d(_vectors(args.vector)), args.k, ef=args.ef)
+        result = model.index.search(np.atleast_2d(read_array(args.vector)), args.k, ef=args.ef)
         hits = [
             _hits(model, ids[:count], distances[:count])
             for ids, distances, count in zip(*result, strict=True)
@@ -68,13 +70,3 @@ def _hits(
             hit["name"] = str(model.graph.node_names[node])
         hits.append(hit)
     return hits
-
-
-def _vectors(path: str) -> npt.NDArray[Any]:
-    try:
-        array = np.load(Path(path), allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise InvalidArgumentError(f"{path} is not a .npy file of numbers ({error})") from None
-    if not isinstance(array, np.ndarray):
-        raise InvalidArgumentError(f"{path} holds several arrays; save one with numpy.save")
-    return array

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,11 +31,14 @@ class Encoder(ABC):
     gradients change, the others (a feature basis, column means) are found once.
     """
 
-    trainable: ClassVar[tuple[str, ...]] = ()
-
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         _KINDS[cls.__name__] = cls
+
+    @property
+    @abstractmethod
+    def trainable(self) -> tuple[str, ...]:
+        """Names of the weights that gradients change."""
 
     @abstractmethod
     def initialize(self, graph: Graph, features: Features, *, seed: int) -> Weights:
@@ -115,4 +118,7 @@ def encoder_from_config(config: Mapping[str, Any]) -> Encoder:
         raise CorruptFileError(
             f"the encoder is {kind!r}, which this version of ruvector does not know"
         )
-    return _KINDS[kind].from_settings(settings)
+    try:
+        return _KINDS[kind].from_settings(settings)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptFileError(f"the settings of encoder {kind} do not fit it ({error})") from None

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ruvector.arrays import check_real
 from ruvector.autograd import Variable
 from ruvector.autograd import concat as concat_columns
 from ruvector.encoders.base import Encoder, Weights, encoder_from_config
+from ruvector.errors import InvalidArgumentError
 from ruvector.graph import Graph
 from ruvector.smoothing import Features
 
@@ -37,6 +39,19 @@ class Concat(Encoder):
 
     parts: tuple[Encoder, ...]
     scales: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.parts or len(self.parts) != len(self.scales):
+            raise InvalidArgumentError(
+                f"parts has {len(self.parts)} encoders and scales {len(self.scales)} numbers; give "
+                "one scale a part, and at least one"
+            )
+        for scale in self.scales:
+            check_real(scale, "scales", low=0)
+
+    @property
+    def trainable(self) -> tuple[str, ...]:
+        return tuple(f"{i}.{name}" for i, part in enumerate(self.parts) for name in part.trainable)
 
     def initialize(self, graph: Graph, features: Features, *, seed: int) -> Weights:
         return self.join([part.initialize(graph, features, seed=seed) for part in self.parts])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from ruvector.arrays import check_int
 from ruvector.autograd import (
     Variable,
     add,
@@ -54,7 +55,13 @@ class PropagatedLinear(Encoder):
     dim: int = 256
     powers: int = 4
 
-    trainable: ClassVar[tuple[str, ...]] = ("weight",)
+    def __post_init__(self) -> None:
+        check_int(self.dim, "dim", low=1)
+        check_int(self.powers, "powers", low=0)
+
+    @property
+    def trainable(self) -> tuple[str, ...]:
+        return ("weight",)
 
     def initialize(self, graph: Graph, features: Features, *, seed: int) -> Weights:
         del graph

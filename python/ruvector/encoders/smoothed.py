@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from ruvector.arrays import check_int, check_real
 from ruvector.autograd import Variable, constant, matmul
 from ruvector.encoders.base import Encoder, Weights
 from ruvector.graph import Graph
@@ -53,7 +54,15 @@ class SmoothedLinear(Encoder):
     exponent: float = 0.5
     magnitude: float = 0.0
 
-    trainable: ClassVar[tuple[str, ...]] = ("weight",)
+    def __post_init__(self) -> None:
+        check_int(self.dim, "dim", low=1)
+        check_int(self.powers, "powers", low=0)
+        check_real(self.exponent, "exponent", low=0, high=1)
+        check_real(self.magnitude, "magnitude", low=0)
+
+    @property
+    def trainable(self) -> tuple[str, ...]:
+        return ("weight",)
 
     def initialize(self, graph: Graph, features: Features, *, seed: int) -> Weights:
         del graph

@@ -73,6 +73,9 @@ class EdgeContrast:
     def __post_init__(self) -> None:
         for name in ("batch_size", "folds", "num_mined", "refresh"):
             check_int(getattr(self, name), name, low=1)
+        for name in ("loss", "mined_loss"):
+            if getattr(self, name).reduction == "none":
+                raise InvalidArgumentError(f"{name} has reduction 'none'; use 'mean' or 'sum'")
 
     def start(
         self, encoder: Encoder, weights: Weights, graph: Graph, features: Features, *, seed: int
@@ -117,9 +120,8 @@ class _Run:
         return sum(self.batches)
 
     def epoch(self, number: int, weights: Weights) -> Iterator[Step]:
-        if self.objective.miner is not None and number % self.objective.refresh == 1 % (
-            self.objective.refresh
-        ):
+        due = number >= 1 and (number - 1) % self.objective.refresh == 0
+        if self.objective.miner is not None and due:
             self.mined = self._mine(weights)
         jobs = [
             (inputs, edges)
@@ -136,6 +138,8 @@ class _Run:
         positives = np.where(turned, ends[:, 0], ends[:, 1])
         exclude = known_pairs(self.adjacency, anchors, positives)
         mined = None if self.mined is None else self._draw(self.mined, anchors)
+        if mined is not None and len(mined[0]) == 0:
+            mined = None
 
         def step(variables: Mapping[str, Variable]) -> dict[str, Variable]:
             def embed(rows: Ids) -> Variable:

@@ -15,8 +15,9 @@ use crate::simd;
 /// Rows a worker handles at a time.
 const PIECE: usize = 128;
 
-/// A column of a smaller variance counts as constant: it becomes zero and gets no gradient.
-const MIN_VARIANCE: f64 = 1e-12;
+/// A deviation of less than this part of the mean is what rounding makes of a constant column,
+/// which becomes zero and gets no gradient.
+const ROUNDING: f64 = 256.0 * f64::EPSILON;
 
 pub struct CcaSsg {
     decorrelation: f64,
@@ -132,17 +133,15 @@ impl<T: Real> Standard<T> {
             }
             Ok(())
         })?;
-        let inverse: Vec<T> = column_sums(&values, cols, |_, x| x.wide() * x.wide(), workers)?
+        let squares = column_sums(&values, cols, |_, x| x.wide() * x.wide(), workers)?;
+        let inverse: Vec<T> = squares
             .into_iter()
-            .map(|sum| sum / count)
-            .map(|variance| {
-                if variance > MIN_VARIANCE {
-                    1.0 / variance.sqrt()
-                } else {
-                    0.0
-                }
+            .zip(&means)
+            .map(|(sum, mean)| {
+                let deviation = (sum / count).sqrt();
+                let varies = deviation > ROUNDING * mean.abs();
+                T::of(if varies { 1.0 / deviation } else { 0.0 })
             })
-            .map(T::of)
             .collect();
         workers.for_each_piece(&mut values, PIECE * cols, |_, piece| {
             for row in piece.chunks_exact_mut(cols) {

@@ -211,6 +211,13 @@ struct Lists {
 }
 
 impl Lists {
+    fn empty(count: usize) -> Self {
+        Self {
+            starts: vec![0; count + 1],
+            numbers: Vec::new(),
+        }
+    }
+
     fn row(&self, i: usize) -> &[usize] {
         &self.numbers[self.starts[i]..self.starts[i + 1]]
     }
@@ -225,29 +232,32 @@ impl Pairs {
     ) -> Result<Self> {
         let (indptr, indices) = match (indptr, indices) {
             (Some(indptr), Some(indices)) => (indptr.data, indices.data),
-            (None, None) => (&[] as &[i64], &[] as &[i64]),
+            (None, None) => {
+                return Ok(Self {
+                    of_anchor: Lists::empty(count),
+                    of_positive: Lists::empty(count),
+                });
+            }
             _ => return Err(Error::invalid("exclude", "needs both indptr and indices")),
         };
+        let ascending = indptr.windows(2).all(|pair| pair[0] <= pair[1]);
+        let ends = (indptr.first(), indptr.last());
+        if indptr.len() != count + 1
+            || !ascending
+            || ends != (Some(&0), Some(&(indices.len() as i64)))
+        {
+            return Err(Error::invalid(
+                "exclude",
+                format!(
+                    "has an indptr of {} entries that must ascend from 0 to the {} indices and \
+                     have one entry more than the {count} anchors",
+                    indptr.len(),
+                    indices.len()
+                ),
+            ));
+        }
         let mut by_anchor = vec![Vec::new(); count];
         let mut by_positive = vec![Vec::new(); count];
-        if !indptr.is_empty() {
-            let ascending = indptr.windows(2).all(|pair| pair[0] <= pair[1]);
-            let ends = (indptr.first(), indptr.last());
-            if indptr.len() != count + 1
-                || !ascending
-                || ends != (Some(&0), Some(&(indices.len() as i64)))
-            {
-                return Err(Error::invalid(
-                    "exclude",
-                    format!(
-                        "has an indptr of {} entries that must ascend from 0 to the {} indices \
-                         and have one entry more than the {count} anchors",
-                        indptr.len(),
-                        indices.len()
-                    ),
-                ));
-            }
-        }
         for (i, span) in indptr.windows(2).enumerate() {
             for &j in &indices[span[0] as usize..span[1] as usize] {
                 let j = usize::try_from(j)
