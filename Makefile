@@ -38,13 +38,13 @@ ifneq ($(wildcard $(STAMPS)/develop),)
   endif
 endif
 
-.PHONY: help demo develop test lint wheel bench clean FORCE
+.PHONY: help demo develop test lint wheel bench bench-quality clean FORCE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 help: ## list the targets
 	@echo "Environment: $(VIRTUAL)$(if $(OWN), (made with $(PYTHON) where missing))"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: $(STAMPS)/develop ## build, then train on a real graph and search it
 	$(PY) -m ruvector demo
@@ -74,6 +74,9 @@ bench: $(STAMPS)/develop $(STAMPS)/test ## measure import and kernels
 	$(PY) benches/bench_import.py
 	@if ls benches/bench_*.py | grep -qv import; then \
 	  set -x; $(PY) -m pytest benches --benchmark-enable $(PYTEST_ARGS); fi
+
+bench-quality: $(STAMPS)/develop ## measure the recipes on real graphs, over seeds
+	$(PY) benches/bench_quality.py
 
 clean: ## remove .venv, stamps, caches and everything built
 	rm -rf .venv .make dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks

@@ -1,8 +1,8 @@
 //! Softmax over many shared keys, without ever holding all logits.
 //!
 //! Strips of queries go over all keys, tile by tile. A strip's logits stay until both gradients
-//! are out, so a value with gradients costs three products, four for both directions; memory is one strip and a gradient
-//! part for each tile, `O((queries + keys) · columns)`. Tiles have fixed sizes and their parts are
+//! are out, so a value with gradients costs three products, four for both directions; memory is
+//! one strip and a gradient part for each tile, `O((queries + keys) · columns)`. Tiles have fixed sizes and their parts are
 //! added in order, so results do not depend on the number of threads.
 
 use std::ops::Range;
@@ -282,6 +282,8 @@ impl<T: Real> Sweep<'_, T> {
                         }
                     }
                 }
+                // What an earlier strip left here must not be collected again.
+                tile.part.direct.fill(T::zero());
                 if floors {
                     floored(&queries, &keys, tile);
                 }
@@ -355,7 +357,6 @@ fn add_columns<T: Real>(
 fn floored<T: Real>(queries: &Units<'_, T>, keys: &Units<'_, T>, tile: &mut Tile<'_, T>) {
     let kernels = simd::table::<T>();
     let cols = queries.cols;
-    tile.part.direct.fill(T::zero());
     for (r, row) in tile.logits[..queries.len() * keys.len()]
         .chunks_exact_mut(keys.len())
         .enumerate()
