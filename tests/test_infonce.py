@@ -288,21 +288,16 @@ def test_gradient_descent_separates_a_batch():
     assert loss(x, y) < 0.1 * first
 
 
-@pytest.mark.parametrize("mode", ["oneway", "symmetric", "ntxent"])
-def test_a_zero_row_changes_the_gradient_of_no_other_row(mode):
-    # A zero row's own gradient is divided by 1e-8; strips of rows after its own once took it over.
-    x, y = np.random.default_rng(0).standard_normal((2, 300, 5))
-    x[3] = y[200] = 0
-    loss = InBatchInfoNCELoss(0.5, mode=mode)
-    gradients = loss.value_and_grad(x, y)[1]
-    nonzero = np.setdiff1d(np.arange(300), [3, 200])
-    assert np.abs(gradients.anchors[nonzero]).max() < 1
-    rows = [131, 259, 72, 299]
-    for gradient, array in ((gradients.anchors, x), (gradients.positives, y)):
-        for row in rows:
-            plus, minus = array.copy(), array.copy()
-            plus[row, 1] += 1e-5
-            minus[row, 1] -= 1e-5
-            pair = (lambda a: (a, y)) if array is x else (lambda a: (x, a))
-            difference = (loss(*pair(plus)) - loss(*pair(minus))) / 2e-5
-            np.testing.assert_allclose(gradient[row, 1], difference, rtol=1e-4, atol=1e-10)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("temperature", [0.5, 0.02])
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_zero_row_changes_the_gradient_of_no_other_row(mode, temperature, side):
+    # A zero row's own gradient is divided by 1e-8; rows of the next strips once took it over.
+    inputs = np.random.default_rng(0).standard_normal((2, 300, 5)).astype(np.float32)
+    inputs[side, 3] = 0
+    loss = InBatchInfoNCELoss(temperature, mode=mode)
+    gradients = loss.value_and_grad(*inputs)[1]
+    others = np.delete(gradients[side], 3, axis=0)
+    inputs[side, 3] = 1e-3  # the zero row's cosines are 0; a short row's are not, and that is all
+    gentle = np.delete(loss.value_and_grad(*inputs)[1][side], 3, axis=0)
+    assert np.abs(others).max() < 2 * np.abs(gentle).max()
