@@ -13,12 +13,21 @@ import numpy.typing as npt
 
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 
-__all__ = ["as_floats", "as_ids", "as_labels", "check_choice", "check_int", "check_real"]
+__all__ = [
+    "as_floats",
+    "as_ids",
+    "as_labels",
+    "as_numbers",
+    "check_choice",
+    "check_int",
+    "check_real",
+]
 
 Floats = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 
-def _numeric(value: object, name: str) -> npt.NDArray[Any]:
+def as_numbers(value: object, name: str) -> npt.NDArray[Any]:
+    """Return `value` as an array of whatever numbers it holds."""
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -63,7 +72,7 @@ def as_floats(
     InvalidArgumentError
         Wrong shape. NaN and infinity are looked for by the kernels, which name the row.
     """
-    array = _numeric(value, name)
+    array = as_numbers(value, name)
     allowed = (ndim,) if isinstance(ndim, int) else tuple(ndim)
     if array.ndim not in allowed:
         expected = " or ".join(str(n) for n in allowed)
@@ -91,7 +100,7 @@ def as_ids(value: object, name: str, *, ndim: int = 1) -> npt.NDArray[np.int64]:
     InvalidArgumentError
         Wrong number of dimensions, or beyond int64.
     """
-    array = _numeric(value, name)
+    array = as_numbers(value, name)
     if array.size and array.dtype.kind not in "iu":
         raise InvalidTypeError(f"{name} has dtype {array.dtype} but must hold integers")
     if array.ndim != ndim:

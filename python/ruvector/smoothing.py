@@ -102,6 +102,11 @@ def as_features(graph: Graph, features: object | None) -> Features:
             f"features has {matrix.shape[0]} rows but the graph has {graph.num_nodes} nodes; "
             "give one row a node"
         )
+    if matrix.shape[1] == 0:
+        raise InvalidArgumentError(
+            f"features has shape {matrix.shape} but needs a column; leave features out to embed "
+            "by structure alone"
+        )
     if isinstance(matrix, CSR):
         norms = matrix.row_norms()
         _check_finite(norms)

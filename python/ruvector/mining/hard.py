@@ -184,6 +184,8 @@ class HardNegativeMiner:
             Not numbers.
         """
         rows = as_floats(anchors, "anchors")
+        if rows.shape[1] == 0:
+            raise InvalidArgumentError(f"anchors has shape {rows.shape} but needs a column")
         given = (
             None
             if pool is None

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ruvector import _core
+from ruvector.arrays import as_numbers
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 
 __all__: list[str] = []
@@ -92,7 +93,7 @@ def matching(gradients: Arrays, params: Mapping[str, Array]) -> dict[str, Array]
         )
     flat = {}
     for name, param in params.items():
-        gradient = np.asarray(found[name])
+        gradient = as_numbers(found[name], f"gradients[{name!r}]")
         if gradient.dtype != param.dtype:
             raise InvalidTypeError(
                 f"gradients[{name!r}] has dtype {gradient.dtype} "
