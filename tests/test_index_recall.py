@@ -1,8 +1,5 @@
 """What share of the nearest the graph finds, and that stored rows are found."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from ruvector.index import HNSW, FlatIndex
@@ -56,12 +53,8 @@ def test_gaussian_has_no_structure_to_follow(metric):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_images_at_defaults(metric):
-    default = Path(__file__).parents[2] / "shared" / "data"
-    path = Path(os.environ.get("RUVECTOR_DATA", default)) / "fashion_mnist.npz"
-    if not path.exists():
-        pytest.skip(f"{path} is not there; set RUVECTOR_DATA")
-    with np.load(path) as data:
+def test_images_at_defaults(metric, data_file):
+    with np.load(data_file("fashion_mnist.npz")) as data:
         images = data["x_train"][:5000].reshape(-1, 784).astype(np.float32)
     # Mixed signs, or the inner product would be a race of lengths.
     images -= images.mean(axis=0)

@@ -7,7 +7,6 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from ruvector._core import __version__
 from ruvector.cli import demo, evaluate, info, search, train
@@ -83,6 +82,3 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=summary, description=summary, parents=[common])
         module.configure(command)
     return parser
-
-
-Result = dict[str, Any]
