@@ -4,8 +4,9 @@
     python benches/bench_import.py [RUNS]
 
 The package loads its modules when they are first asked for; `ruvector.recipes` imports the trainer,
-the index and all that they need, NumPy included. The aim is at most one and a half times NumPy. Fresh interpreters take turns, so that both see the
-same machine; what is compared is medians of the seconds that the import statement took.
+the index and all that they need, NumPy included. The aim is at most one and a half times NumPy.
+Fresh interpreters take turns, so that all see the same machine; what is compared is medians of the
+seconds that the import statement took.
 """
 
 import statistics
