@@ -3,6 +3,7 @@
 //! [`flat`] compares with every row and is exact; [`hnsw`] walks a graph. Both keep their rows in
 //! a [`rows::Rows`] and answer with [`hits::Hits`].
 
+pub mod bitmap;
 pub mod flat;
 pub mod hits;
 pub mod hnsw;
