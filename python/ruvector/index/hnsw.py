@@ -5,7 +5,7 @@ import os
 import numpy.typing as npt
 
 from ruvector import _core
-from ruvector.arrays import check_choice, check_int
+from ruvector.arrays import check_bool, check_choice, check_int
 from ruvector.index.base import MAX_DIM, MAX_K, METRICS, BaseIndex, as_path, as_rows
 from ruvector.index.results import IndexStats, SearchResult
 
@@ -131,8 +131,30 @@ class HNSW(BaseIndex[_core.Hnsw]):
         return SearchResult(*self._core.search(rows, k, ef))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "HNSW":
+    def load(
+        cls, path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = False
+    ) -> "HNSW":
         """Read an index that `save` wrote; the graph is read, not built.
+
+        Parameters
+        ----------
+        path : path_like
+            Where from.
+        mmap : bool, default False
+            Leave vectors and links in the file, to be read where they lie by whoever searches:
+            opening takes milliseconds, processes share the memory, and the index cannot be
+            changed. The file must not be changed in place meanwhile (`save` replaces it, which
+            is safe except on Windows, where a mapped file cannot be replaced): if another
+            program cuts it short, reading the lost part kills the process with SIGBUS.
+        verify : bool, default False
+            With `mmap`, also read the whole file and check it as without. Otherwise its header,
+            ids and levels are checked and links only for leading to stored vectors; `check` does
+            the rest at any time. Without `mmap` everything is always checked.
+
+        Returns
+        -------
+        HNSW
+            Copies and pickles of a mapped index are in memory and can be changed.
 
         Raises
         ------
@@ -141,7 +163,7 @@ class HNSW(BaseIndex[_core.Hnsw]):
         UnsupportedVersionError
             Written by a newer version of ruvector.
         OSError
-            It cannot be read.
+            It cannot be read; ``filename`` and ``errno`` are set.
 
         Examples
         --------
@@ -156,25 +178,12 @@ class HNSW(BaseIndex[_core.Hnsw]):
         ...     HNSW.load(path)
         HNSW(dim=2, metric='cosine', m=16, ef_construction=200, seed=0): 2 vectors
         """
-        return cls._wrap(_core.Hnsw.load(as_path(path)))
+        mapped, verified = check_bool(mmap, "mmap"), check_bool(verify, "verify")
+        return cls._wrap(_core.Hnsw.load(as_path(path), mapped, verified))
 
     def stats(self) -> IndexStats:
         """Return degrees, levels, reachability and memory; looks at every link once."""
         return IndexStats(**self._core.stats())
-
-    def check(self) -> None:
-        """Look for broken invariants.
-
-        Links lead to other rows of the level, once each; the entry point is on the top level;
-        every vector can be reached from it; ids are unique; vectors are finite, and of length 1
-        under cosine.
-
-        Raises
-        ------
-        CorruptFileError
-            With a description of the first one found: a bug, or memory that was overwritten.
-        """
-        self._core.check()
 
     def __setstate__(self, state: bytes) -> None:
         self._core = _core.Hnsw.from_bytes(state)

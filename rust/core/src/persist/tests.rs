@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::{MAGIC, Reader, VERSION, Writer, replace};
 use crate::error::{Error, Result};
+use crate::pool::Workers;
 
 const KIND: &str = "test";
 
@@ -17,7 +18,8 @@ fn sample() -> Vec<u8> {
 }
 
 fn read(bytes: &[u8]) -> Result<(Vec<u32>, Vec<f32>)> {
-    let mut reader = Reader::from_bytes(bytes, "sample", KIND)?;
+    let workers = Workers::serial();
+    let mut reader = Reader::from_bytes(bytes, "sample", KIND, &workers)?;
     reader.section::<u8>("nothing", 0)?;
     Ok((reader.section("numbers", 3)?, reader.section("floats", 17)?))
 }
@@ -90,8 +92,13 @@ fn another_kind_is_named() {
 fn a_failed_write_leaves_the_old_file_and_no_other() {
     let directory = directory("failed");
     let path = directory.join("file");
-    replace(&path, |file| Ok(file.write_all(b"old")?)).unwrap();
-    let failed = replace(&path, |file| {
+    replace(
+        &path,
+        &Workers::serial(),
+        |file| Ok(file.write_all(b"old")?),
+    )
+    .unwrap();
+    let failed = replace(&path, &Workers::serial(), |file| {
         file.write_all(b"half of the new")?;
         Err(Error::Interrupted)
     });
@@ -104,7 +111,7 @@ fn a_failed_write_leaves_the_old_file_and_no_other() {
 #[test]
 fn a_directory_is_not_replaced() {
     let directory = directory("refused");
-    assert!(replace(&directory, |_| Ok(())).is_err());
+    assert!(replace(&directory, &Workers::serial(), |_| Ok(())).is_err());
     std::fs::remove_dir_all(directory).unwrap();
 }
 
