@@ -27,7 +27,7 @@ def vectors(metric):
 def loaded(name, metric, how):
     if how == "pickle":
         return pickle.loads((FILES / f"{name}_{metric}.pickle").read_bytes())
-    return CLASSES[name].load(FILES / f"{name}_{metric}.ruv")
+    return CLASSES[name].load(FILES / f"{name}_{metric}.ruv", mmap=how == "mmap")
 
 
 def nearest(metric, rows, ids, queries, k):
@@ -45,7 +45,7 @@ def nearest(metric, rows, ids, queries, k):
     return ids[order], np.take_along_axis(distances, order, axis=1)
 
 
-@pytest.mark.parametrize("how", ["load", "pickle"])
+@pytest.mark.parametrize("how", ["load", "mmap", "pickle"])
 @pytest.mark.parametrize(("name", "metric"), CASES)
 def test_contents(name, metric, how, ids):
     index = loaded(name, metric, how)
@@ -60,7 +60,7 @@ def test_contents(name, metric, how, ids):
         np.testing.assert_array_equal(index.get(ids), rows)
 
 
-@pytest.mark.parametrize("how", ["load", "pickle"])
+@pytest.mark.parametrize("how", ["load", "mmap", "pickle"])
 @pytest.mark.parametrize(("name", "metric"), CASES)
 def test_exact_search(name, metric, how, ids):
     index = loaded(name, metric, how)
@@ -75,7 +75,7 @@ def test_exact_search(name, metric, how, ids):
     np.testing.assert_allclose(found.distances, want_distances, atol=1e-5)
 
 
-@pytest.mark.parametrize("how", ["load", "pickle"])
+@pytest.mark.parametrize("how", ["load", "mmap", "pickle"])
 @pytest.mark.parametrize("metric", DIMS)
 def test_the_graph_is_the_one_that_was_saved(metric, how, ids):
     index = loaded("hnsw", metric, how)
@@ -110,7 +110,8 @@ def test_it_grows_on(name, metric, how, ids):
 
 @pytest.mark.parametrize(("name", "metric"), CASES)
 def test_empty_ones(name, metric):
-    index = CLASSES[name].load(FILES / f"{name}_{metric}_empty.ruv")
-    assert (len(index), index.dim, index.metric) == (0, DIMS[metric], metric)
-    assert index.search(np.ones(DIMS[metric])).counts.tolist() == [0]
+    for mmap in (True, False):
+        index = CLASSES[name].load(FILES / f"{name}_{metric}_empty.ruv", mmap=mmap)
+        assert (len(index), index.dim, index.metric) == (0, DIMS[metric], metric)
+        assert index.search(np.ones(DIMS[metric])).counts.tolist() == [0]
     assert index.add(vectors(metric)[:2]).tolist() == [0, 1]

@@ -48,7 +48,8 @@ fn of_file(error: &std::io::Error, path: Option<PathBuf>) -> PyErr {
     let suffix = format!(" (os error {errno})");
     let text = message.strip_suffix(&suffix).unwrap_or(&message).to_owned();
     match path {
-        Some(path) => PyOSError::new_err((errno, text, path)),
+        // As a string: that is what `open` sets.
+        Some(path) => PyOSError::new_err((errno, text, path.into_os_string())),
         None => PyOSError::new_err((errno, text)),
     }
 }

@@ -234,7 +234,7 @@ impl Rows {
         }
         let cosine = space.metric == Metric::Cosine;
         let ids: Store<i64> = reader.store("ids", len, Check::Now)?;
-        let lines = Lines::new(space.dim).per_row() * len;
+        let lines = Lines::new(space.dim).per_row().saturating_mul(len);
         let vectors = reader.store::<Line>("vectors", lines, Check::Later)?;
         let norms = reader.store("norms", if cosine { len } else { 0 }, Check::Now)?;
         let mut rows = Self {

@@ -99,8 +99,16 @@ impl Hnsw {
         let rows = Rows::read(&mut reader, space, len)?;
         let levels = reader.store::<u8>("levels", len, Check::Now)?;
         let lists: usize = levels.iter().map(|&level| usize::from(level)).sum();
-        let base = reader.store("links", len * params.capacity(0), Check::Later)?;
-        let upper = reader.store("upper links", lists * params.capacity(1), Check::Later)?;
+        let base = reader.store(
+            "links",
+            len.saturating_mul(params.capacity(0)),
+            Check::Later,
+        )?;
+        let upper = reader.store(
+            "upper links",
+            lists.saturating_mul(params.capacity(1)),
+            Check::Later,
+        )?;
         let parents = reader.store("parents", len, Check::Later)?;
         let guards = reader.store("guards", len, Check::Later)?;
         if u32::try_from(lists).is_err() {
