@@ -12,12 +12,13 @@ impl Order {
         if ids.windows(2).all(|pair| pair[0] < pair[1]) {
             return Some(Self { rows: None });
         }
-        let mut rows: Vec<u32> = (0..ids.len() as u32).collect();
-        rows.sort_unstable_by_key(|&row| ids[row as usize]);
-        let distinct = rows
-            .windows(2)
-            .all(|pair| ids[pair[0] as usize] != ids[pair[1] as usize]);
-        distinct.then_some(Self { rows: Some(rows) })
+        // Sorted beside their rows: looked up by row, each comparison would miss the cache twice.
+        let mut pairs: Vec<(i64, u32)> = ids.iter().copied().zip(0..).collect();
+        pairs.sort_unstable();
+        let distinct = pairs.windows(2).all(|pair| pair[0].0 != pair[1].0);
+        distinct.then(|| Self {
+            rows: Some(pairs.into_iter().map(|(_, row)| row).collect()),
+        })
     }
 
     /// The row of `ids` with this id; `ids` are those that it is the order of.

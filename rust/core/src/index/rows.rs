@@ -269,7 +269,8 @@ impl Rows {
             return Err("an id occurs twice".into());
         }
         for (i, &id) in self.ids.iter().enumerate() {
-            if id < 0 || self.number(id) != Some(i) {
+            // The order of mapped rows exists because their ids differ.
+            if id < 0 || (self.mapped.is_none() && self.number(id) != Some(i)) {
                 return Err(format!("id {id} of row {i} is negative or leads elsewhere"));
             }
             let (row, padding) = self.stored(i).split_at(self.space.dim);
