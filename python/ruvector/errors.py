@@ -10,6 +10,7 @@ __all__ = [
     "InvalidArgumentError",
     "InvalidTypeError",
     "NotFittedError",
+    "ReadOnlyIndexError",
     "RuvectorError",
     "UnsupportedVersionError",
 ]
@@ -37,6 +38,10 @@ class CorruptFileError(RuvectorError, ValueError):
 
 class UnsupportedVersionError(RuvectorError, ValueError):
     """A file of a format that this version of ruvector cannot read."""
+
+
+class ReadOnlyIndexError(RuvectorError, ValueError):
+    """A change to an index that was loaded with ``mmap=True``; load it without to change it."""
 
 
 class NotFittedError(RuvectorError, ValueError, AttributeError):

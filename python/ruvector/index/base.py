@@ -58,6 +58,11 @@ class BaseIndex(Generic[CoreT]):
         return self._core.metric
 
     @property
+    def mapped(self) -> bool:
+        """Whether it lies in a file, loaded with ``mmap=True``, and cannot be changed."""
+        return self._core.mapped
+
+    @property
     def ids(self) -> npt.NDArray[np.int64]:
         """A fresh array of the stored ids, in the order they were added."""
         return self._core.ids()
@@ -131,8 +136,8 @@ class BaseIndex(Generic[CoreT]):
         """Write the index to a file, whole or not at all.
 
         The bytes go to a temporary file beside `path`, which replaces `path` once it is safely on
-        disk; after a crash or a full disk the old file is still there. Equal indexes give equal
-        files.
+        disk; after a crash, a full disk or Ctrl-C the old file is still there. Equal indexes give
+        equal files. Indexes that were loaded from the old file with ``mmap=True`` keep it.
 
         Parameters
         ----------
@@ -142,9 +147,33 @@ class BaseIndex(Generic[CoreT]):
         Raises
         ------
         OSError
-            It cannot be written.
+            It cannot be written; ``filename`` and ``errno`` are set.
+        CorruptFileError
+            The index is mapped from a file that is damaged.
+
+        Notes
+        -----
+        The file is synchronised to disk before it takes the old one's place, and its directory
+        afterwards: what ``save`` has returned from outlasts a power cut. A process that is killed
+        leaves its temporary file behind, ``.<name>.<process>.<n>.tmp``, which may be deleted.
         """
         self._core.save(as_path(path))
+
+    def check(self) -> None:
+        """Look for broken invariants, and for damage to the file of a mapped index.
+
+        Ids are unique and not negative; vectors are finite, and of length 1 under cosine; what a
+        mapped index has not read yet agrees with its checksums. Graphs are looked at too: links
+        lead to other rows of the level, once each; the entry point is on the top level; every
+        vector can be reached from it.
+
+        Raises
+        ------
+        CorruptFileError
+            With a description of the first one found: a damaged file, a bug, or memory that was
+            overwritten.
+        """
+        self._core.check()
 
     def __copy__(self: IndexT) -> IndexT:
         return self._wrap(type(self._core).from_bytes(self._core.to_bytes()))

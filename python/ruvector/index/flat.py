@@ -5,7 +5,7 @@ import os
 import numpy.typing as npt
 
 from ruvector import _core
-from ruvector.arrays import check_choice, check_int
+from ruvector.arrays import check_bool, check_choice, check_int
 from ruvector.index.base import MAX_DIM, MAX_K, METRICS, BaseIndex, as_path, as_rows
 from ruvector.index.results import SearchResult
 
@@ -80,8 +80,19 @@ class FlatIndex(BaseIndex[_core.Flat]):
         return SearchResult(*self._core.search(rows, check_int(k, "k", low=1, high=MAX_K)))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "FlatIndex":
+    def load(
+        cls, path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = False
+    ) -> "FlatIndex":
         """Read an index that `save` wrote.
+
+        Parameters
+        ----------
+        path : path_like
+            Where from.
+        mmap : bool, default False
+            Leave the vectors in the file, as `HNSW.load` explains.
+        verify : bool, default False
+            With `mmap`, also read the whole file and check it as without.
 
         Raises
         ------
@@ -90,13 +101,14 @@ class FlatIndex(BaseIndex[_core.Flat]):
         UnsupportedVersionError
             Written by a newer version of ruvector.
         OSError
-            It cannot be read.
+            It cannot be read; ``filename`` and ``errno`` are set.
 
         See Also
         --------
         HNSW.load : gives an example.
         """
-        return cls._wrap(_core.Flat.load(as_path(path)))
+        mapped, verified = check_bool(mmap, "mmap"), check_bool(verify, "verify")
+        return cls._wrap(_core.Flat.load(as_path(path), mapped, verified))
 
     def __setstate__(self, state: bytes) -> None:
         self._core = _core.Flat.from_bytes(state)

@@ -5,8 +5,9 @@ import os
 import numpy.typing as npt
 
 from ruvector import _core
-from ruvector.arrays import check_choice, check_int
+from ruvector.arrays import check_bool, check_choice, check_int
 from ruvector.index.base import MAX_DIM, MAX_K, METRICS, BaseIndex, as_path, as_rows
+from ruvector.index.hnswlib_file import read_hnswlib
 from ruvector.index.results import IndexStats, SearchResult
 
 __all__ = ["HNSW"]
@@ -131,8 +132,30 @@ class HNSW(BaseIndex[_core.Hnsw]):
         return SearchResult(*self._core.search(rows, k, ef))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "HNSW":
+    def load(
+        cls, path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = False
+    ) -> "HNSW":
         """Read an index that `save` wrote; the graph is read, not built.
+
+        Parameters
+        ----------
+        path : path_like
+            Where from.
+        mmap : bool, default False
+            Leave vectors and links in the file, to be read where they lie by whoever searches:
+            opening takes milliseconds, processes share the memory, and the index cannot be
+            changed. The file must not be changed in place meanwhile (`save` replaces it, which
+            is safe except on Windows, where a mapped file cannot be replaced): if another
+            program cuts it short, reading the lost part kills the process with SIGBUS.
+        verify : bool, default False
+            With `mmap`, also read the whole file and check it as without. Otherwise its header,
+            ids and levels are checked and links only for leading to stored vectors; `check` does
+            the rest at any time. Without `mmap` everything is always checked.
+
+        Returns
+        -------
+        HNSW
+            Copies and pickles of a mapped index are in memory and can be changed.
 
         Raises
         ------
@@ -141,7 +164,7 @@ class HNSW(BaseIndex[_core.Hnsw]):
         UnsupportedVersionError
             Written by a newer version of ruvector.
         OSError
-            It cannot be read.
+            It cannot be read; ``filename`` and ``errno`` are set.
 
         Examples
         --------
@@ -156,25 +179,84 @@ class HNSW(BaseIndex[_core.Hnsw]):
         ...     HNSW.load(path)
         HNSW(dim=2, metric='cosine', m=16, ef_construction=200, seed=0): 2 vectors
         """
-        return cls._wrap(_core.Hnsw.load(as_path(path)))
+        mapped, verified = check_bool(mmap, "mmap"), check_bool(verify, "verify")
+        return cls._wrap(_core.Hnsw.load(as_path(path), mapped, verified))
 
-    def stats(self) -> IndexStats:
-        """Return degrees, levels, reachability and memory; looks at every link once."""
-        return IndexStats(**self._core.stats())
+    @classmethod
+    def from_hnswlib(
+        cls,
+        path: str | os.PathLike[str],
+        dim: int,
+        metric: str,
+        *,
+        m: int | None = None,
+        ef_construction: int | None = None,
+        seed: int = 0,
+    ) -> "HNSW":
+        """Build an index from a file that hnswlib's ``save_index`` wrote.
 
-    def check(self) -> None:
-        """Look for broken invariants.
+        The graph is built anew, which costs what `add` costs: hnswlib's lets vectors become
+        unreachable, ours does not.
 
-        Links lead to other rows of the level, once each; the entry point is on the top level;
-        every vector can be reached from it; ids are unique; vectors are finite, and of length 1
-        under cosine.
+        Parameters
+        ----------
+        path : path_like
+            The file, of hnswlib 0.8 on a 64-bit little-endian machine.
+        dim : int
+            Values a vector.
+        metric : {"cosine", "l2", "ip"}
+            hnswlib's ``space``, which its files do not hold. Under "cosine" hnswlib stored vectors
+            of length 1, so that is what `get` returns.
+        m : int, optional
+            By default the file's ``M``, at most 128.
+        ef_construction : int, optional
+            By default the file's.
+        seed : int, default 0
+            Decides the levels.
+
+        Returns
+        -------
+        HNSW
+            With hnswlib's labels as ids, in the order of insertion; elements marked as deleted
+            are left out.
 
         Raises
         ------
         CorruptFileError
-            With a description of the first one found: a bug, or memory that was overwritten.
+            Not a file of hnswlib, damaged, of other dimensions, or with labels from 2**63 on.
+        InvalidArgumentError
+            A parameter out of range, NaN or infinity in the file's vectors.
+        OSError
+            It cannot be read.
+
+        Examples
+        --------
+        >>> import hnswlib, numpy as np  # doctest: +SKIP
+        >>> theirs = hnswlib.Index("l2", 2)  # doctest: +SKIP
+        >>> theirs.init_index(10)  # doctest: +SKIP
+        >>> theirs.add_items(np.eye(2), [7, 9])  # doctest: +SKIP
+        >>> theirs.save_index("theirs.bin")  # doctest: +SKIP
+        >>> HNSW.from_hnswlib("theirs.bin", 2, "l2").ids  # doctest: +SKIP
+        array([7, 9])
         """
-        self._core.check()
+        dim = check_int(dim, "dim", low=1, high=MAX_DIM)
+        check_choice(metric, "metric", choices=METRICS)
+        held = read_hnswlib(as_path(path), dim)
+        index = cls(
+            dim,
+            metric=metric,
+            m=min(max(held.m, 2), 128) if m is None else m,
+            ef_construction=min(max(held.ef_construction, 1), 2**20)
+            if ef_construction is None
+            else ef_construction,
+            seed=seed,
+        )
+        index.add(held.vectors, ids=held.ids)
+        return index
+
+    def stats(self) -> IndexStats:
+        """Return degrees, levels, reachability and memory; looks at every link once."""
+        return IndexStats(**self._core.stats())
 
     def __setstate__(self, state: bytes) -> None:
         self._core = _core.Hnsw.from_bytes(state)

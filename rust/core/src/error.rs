@@ -1,5 +1,7 @@
 //! One error type for the crate. Each variant becomes one Python exception.
 
+use std::path::{Path, PathBuf};
+
 /// What went wrong, in words that say what was got, what was expected and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -37,6 +39,20 @@ pub enum Error {
         supported: u32,
     },
 
+    /// A change to an index that lies in a mapped file.
+    #[error(
+        "the index is mapped from {file} and cannot be changed; load it without mmap=True to \
+         change it"
+    )]
+    ReadOnly { file: String },
+
+    /// A file that could not be read or written.
+    #[error("{error}: {}", path.display())]
+    File {
+        path: PathBuf,
+        error: std::io::Error,
+    },
+
     #[error(transparent)]
     Io(#[from] std::io::Error),
 
@@ -60,6 +76,24 @@ impl Error {
     pub fn corrupt(problem: impl Into<String>) -> Self {
         Self::Corrupt {
             problem: problem.into(),
+        }
+    }
+
+    /// An [`Error::File`] about `path`.
+    pub fn file(path: &Path, error: std::io::Error) -> Self {
+        Self::File {
+            path: path.to_path_buf(),
+            error,
+        }
+    }
+
+    /// Names the file that a bare failure to read or write was about.
+    pub fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Io(error) if error.kind() != std::io::ErrorKind::OutOfMemory => {
+                Self::file(path, error)
+            }
+            other => other,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Core failures as the exceptions of `ruvector.errors`.
 
 use std::io::ErrorKind;
+use std::path::PathBuf;
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError, PyOSError};
 use pyo3::prelude::*;
@@ -16,21 +17,13 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
             return PyErr::take(py).unwrap_or_else(|| PyKeyboardInterrupt::new_err(message));
         }
         // From an errno Python makes FileNotFoundError and its like.
-        Error::Io(error) => {
-            return match error.raw_os_error() {
-                Some(errno) => {
-                    let suffix = format!(" (os error {errno})");
-                    let text = message.strip_suffix(&suffix).unwrap_or(&message);
-                    PyOSError::new_err((errno, text.to_owned()))
-                }
-                None if error.kind() == ErrorKind::OutOfMemory => PyMemoryError::new_err(message),
-                None => error.into(),
-            };
-        }
+        Error::File { path, error } => return of_file(&error, Some(path)),
+        Error::Io(error) => return of_file(&error, None),
         Error::Invalid { .. } => "InvalidArgumentError",
         Error::DuplicateId { .. } | Error::RepeatedId { .. } => "DuplicateIdError",
         Error::Corrupt { .. } => "CorruptFileError",
         Error::UnsupportedVersion { .. } => "UnsupportedVersionError",
+        Error::ReadOnly { .. } => "ReadOnlyIndexError",
     };
     let found = py
         .import("ruvector.errors")
@@ -39,5 +32,24 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
     match found {
         Ok(class) => PyErr::from_type(class, message),
         Err(error) => error,
+    }
+}
+
+/// From an errno Python makes FileNotFoundError and its like.
+fn of_file(error: &std::io::Error, path: Option<PathBuf>) -> PyErr {
+    let message = error.to_string();
+    let Some(errno) = error.raw_os_error() else {
+        return match (error.kind(), path) {
+            (ErrorKind::OutOfMemory, _) => PyMemoryError::new_err(message),
+            (_, Some(path)) => PyOSError::new_err(format!("{message}: {}", path.display())),
+            (_, None) => PyOSError::new_err(message),
+        };
+    };
+    let suffix = format!(" (os error {errno})");
+    let text = message.strip_suffix(&suffix).unwrap_or(&message).to_owned();
+    match path {
+        // As a string: that is what `open` sets.
+        Some(path) => PyOSError::new_err((errno, text, path.into_os_string())),
+        None => PyOSError::new_err((errno, text)),
     }
 }

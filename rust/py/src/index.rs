@@ -9,6 +9,7 @@ use pyo3::types::{PyBytes, PyDict};
 use ruvector_core::index::flat::Flat;
 use ruvector_core::index::hits::Hits;
 use ruvector_core::index::hnsw::{DEFAULT_EF, Hnsw, Params};
+use ruvector_core::index::rows::Rows;
 use ruvector_core::metric::Metric;
 use ruvector_core::{Error, Result};
 
@@ -31,9 +32,31 @@ fn reading<I>(lock: &RwLock<I>) -> Result<RwLockReadGuard<'_, I>> {
     lock.read().map_err(poisoned)
 }
 
-fn writing<I>(lock: &RwLock<I>) -> Result<RwLockWriteGuard<'_, I>> {
-    lock.write().map_err(poisoned)
+/// For changes, which a mapped index refuses.
+fn writing<I: HasRows>(lock: &RwLock<I>) -> Result<RwLockWriteGuard<'_, I>> {
+    let index = lock.write().map_err(poisoned)?;
+    index.rows().check_writable()?;
+    Ok(index)
 }
+
+trait HasRows {
+    fn rows(&self) -> &Rows;
+}
+
+impl HasRows for Flat {
+    fn rows(&self) -> &Rows {
+        &self.rows
+    }
+}
+
+impl HasRows for Hnsw {
+    fn rows(&self) -> &Rows {
+        &self.rows
+    }
+}
+
+/// Work of writing, reading or checking a byte: a file of some megabytes can be interrupted.
+const WORK_A_BYTE: usize = 8;
 
 fn answer(py: Python<'_>, hits: Hits, k: usize) -> PyResult<Answer<'_>> {
     let shape = [hits.counts.len(), k];
@@ -77,12 +100,39 @@ macro_rules! methods {
             }
 
             fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
-                enter(py, 0, |_| reading(&self.inner)?.save(&path))
+                let bytes = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.bytes().0))?;
+                enter(py, bytes.saturating_mul(WORK_A_BYTE), |workers| {
+                    reading(&self.inner)?.save(&path, workers)
+                })
             }
 
             #[staticmethod]
-            fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-                enter(py, 0, |_| <$index>::load(&path)).map(Self::from)
+            fn load(py: Python<'_>, path: PathBuf, mmap: bool, verify: bool) -> PyResult<Self> {
+                // A file that cannot be looked at fails in the loader, with the better message.
+                let bytes = std::fs::metadata(&path).map_or(0, |found| found.len() as usize);
+                let index = enter(py, bytes.saturating_mul(WORK_A_BYTE), |workers| {
+                    if !mmap {
+                        return <$index>::load(&path, workers);
+                    }
+                    let index = <$index>::map(&path, workers)?;
+                    if verify {
+                        index.verify(workers)?;
+                    }
+                    Ok(index)
+                })?;
+                Ok(Self::from(index))
+            }
+
+            #[getter]
+            fn mapped(&self, py: Python<'_>) -> PyResult<bool> {
+                enter(py, 0, |_| Ok(reading(&self.inner)?.rows.mapping().is_some()))
+            }
+
+            fn check(&self, py: Python<'_>) -> PyResult<()> {
+                let bytes = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.bytes().0))?;
+                enter(py, bytes.saturating_mul(WORK_A_BYTE), |workers| {
+                    reading(&self.inner)?.verify(workers)
+                })
             }
 
             fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
@@ -264,15 +314,6 @@ methods!(PyHnsw, Hnsw, {
         dict.set_item("bytes_upper", stats.bytes_upper)?;
         dict.set_item("bytes_nodes", stats.bytes_nodes)?;
         Ok(dict)
-    }
-
-    fn check(&self, py: Python<'_>) -> PyResult<()> {
-        enter(py, 0, |_| {
-            let index = reading(&self.inner)?;
-            index.check().map_err(|problem| {
-                Error::corrupt(format!("the index is damaged: {problem}; build it again"))
-            })
-        })
     }
 });
 

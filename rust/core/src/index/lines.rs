@@ -3,6 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};
+use crate::persist::Store;
 
 const LANES: usize = 16;
 
@@ -20,20 +21,20 @@ unsafe impl Pod for Line {}
 /// run without remainders and no load crosses a line.
 #[derive(Clone, Debug)]
 pub struct Lines {
-    data: Vec<Line>,
+    data: Store<Line>,
     per_row: usize,
 }
 
 impl Lines {
     pub fn new(dim: usize) -> Self {
         Self {
-            data: Vec::new(),
+            data: Store::default(),
             per_row: dim.div_ceil(LANES),
         }
     }
 
     /// Rows as [`Lines::data`] gave them.
-    pub fn from_data(data: Vec<Line>, dim: usize) -> Self {
+    pub fn from_data(data: Store<Line>, dim: usize) -> Self {
         Self {
             data,
             per_row: dim.div_ceil(LANES),
@@ -64,8 +65,9 @@ impl Lines {
     pub fn resize(&mut self, rows: usize) -> Result<()> {
         let lines = rows * self.per_row;
         let more = lines.saturating_sub(self.data.len());
-        self.data.try_reserve(more).map_err(|_| out_of_memory())?;
-        self.data.resize(lines, Line::zeroed());
+        let data = self.data.to_mut();
+        data.try_reserve(more).map_err(|_| out_of_memory())?;
+        data.resize(lines, Line::zeroed());
         Ok(())
     }
 }

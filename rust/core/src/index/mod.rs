@@ -9,5 +9,6 @@ pub mod hits;
 pub mod hnsw;
 pub mod key;
 pub mod lines;
+pub mod order;
 pub mod rows;
 pub mod space;

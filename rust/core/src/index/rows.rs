@@ -6,10 +6,12 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::index::lines::{Line, Lines, out_of_memory};
-use crate::index::space::Space;
+use crate::index::order::Order;
+use crate::index::space::{Space, norm};
 use crate::matrix::Matrix;
 use crate::metric::Metric;
-use crate::persist::{Reader, Writer};
+use crate::persist::{Check, Mapping, Reader, Store, Writer};
+use crate::pool::Workers;
 
 /// An index holds fewer rows than this, so that row numbers fit 31 bits.
 pub const MAX_ROWS: usize = (1 << 31) - 1;
@@ -19,11 +21,14 @@ pub struct Rows {
     pub space: Space,
     vectors: Lines,
     /// Lengths before normalisation; filled under cosine alone.
-    norms: Vec<f64>,
-    ids: Vec<i64>,
+    norms: Store<f64>,
+    ids: Store<i64>,
+    /// Empty while the rows are mapped.
     numbers: HashMap<i64, u32>,
     /// -1 while there is none.
     largest_id: i64,
+    /// The file that the rows lie in, and what finds their ids there.
+    mapped: Option<(Mapping, Order)>,
 }
 
 impl Rows {
@@ -31,10 +36,11 @@ impl Rows {
         Self {
             space,
             vectors: Lines::new(space.dim),
-            norms: Vec::new(),
-            ids: Vec::new(),
+            norms: Store::default(),
+            ids: Store::default(),
             numbers: HashMap::new(),
             largest_id: -1,
+            mapped: None,
         }
     }
 
@@ -52,7 +58,31 @@ impl Rows {
 
     /// The number of the row with this id.
     pub fn number(&self, id: i64) -> Option<usize> {
+        if let Some((_, order)) = &self.mapped {
+            return order.find(&self.ids, id);
+        }
         self.numbers.get(&id).map(|&number| number as usize)
+    }
+
+    /// The file that the rows lie in, if they are mapped.
+    pub fn mapping(&self) -> Option<&Mapping> {
+        self.mapped.as_ref().map(|(mapping, _)| mapping)
+    }
+
+    /// Fails if the rows are mapped; what changes them asks first.
+    pub fn check_writable(&self) -> Result<()> {
+        match self.mapping() {
+            Some(mapping) => Err(mapping.read_only()),
+            None => Ok(()),
+        }
+    }
+
+    /// Compares the checksums of the file that the rows are mapped from.
+    pub fn verify(&self, workers: &Workers<'_>) -> Result<()> {
+        match self.mapping() {
+            Some(mapping) => mapping.verify(workers),
+            None => Ok(()),
+        }
     }
 
     /// Row `i` as it is stored.
@@ -94,6 +124,7 @@ impl Rows {
         vectors: Matrix<'_, f32>,
         ids: Option<&[i64]>,
     ) -> Result<Range<usize>> {
+        self.check_writable()?;
         self.space.check(vectors, "vectors")?;
         let start = self.len();
         let end = start + vectors.rows();
@@ -115,9 +146,9 @@ impl Rows {
             let row = vectors.row(i - start);
             let norm = self.space.store(row, self.vectors.row_mut(i));
             if self.space.metric == Metric::Cosine {
-                self.norms.push(norm);
+                self.norms.to_mut().push(norm);
             }
-            self.ids.push(id);
+            self.ids.to_mut().push(id);
             self.numbers.insert(id, i as u32);
             self.largest_id = self.largest_id.max(id);
         }
@@ -126,11 +157,11 @@ impl Rows {
 
     /// Forgets all rows from number `len` on.
     pub fn truncate(&mut self, len: usize) {
-        for id in self.ids.drain(len..) {
+        for id in self.ids.to_mut().drain(len..) {
             self.numbers.remove(&id);
         }
         self.largest_id = self.ids.iter().copied().max().unwrap_or(-1);
-        self.norms.truncate(len);
+        self.norms.to_mut().truncate(len);
         // Shrinking does not allocate.
         let _ = self.vectors.resize(len);
     }
@@ -177,8 +208,10 @@ impl Rows {
 
     /// Bytes of vectors, and of ids with their lookup.
     pub fn bytes(&self) -> (usize, usize) {
-        let vectors = size_of_val(self.vectors.data()) + size_of_val(self.norms.as_slice());
-        let lookup = self.numbers.capacity() * (size_of::<(i64, u32)>() + 1);
+        let vectors = size_of_val(self.vectors.data()) + size_of_val(&*self.norms);
+        let table = self.numbers.capacity() * (size_of::<(i64, u32)>() + 1);
+        let order = self.mapped.as_ref().map_or(0, |(_, order)| order.bytes());
+        let lookup = table + order;
         (vectors, size_of_val(self.ids()) + lookup)
     }
 
@@ -190,27 +223,41 @@ impl Rows {
             .section("norms", &self.norms)
     }
 
-    /// Reads `len` rows back.
-    pub fn read<S: Read + Seek>(reader: &mut Reader<S>, space: Space, len: usize) -> Result<Self> {
+    /// Reads `len` rows back, or where they lie: then vectors can be any bits.
+    pub fn read<S: Read + Seek>(
+        reader: &mut Reader<'_, S>,
+        space: Space,
+        len: usize,
+    ) -> Result<Self> {
         if len > MAX_ROWS {
             return Err(reader.damaged("it claims too many rows"));
         }
         let cosine = space.metric == Metric::Cosine;
-        let ids: Vec<i64> = reader.section("ids", len)?;
-        let lines = Lines::new(space.dim).per_row() * len;
-        let vectors = Lines::from_data(reader.section::<Line>("vectors", lines)?, space.dim);
-        let norms = reader.section("norms", if cosine { len } else { 0 })?;
-        let mut numbers = HashMap::new();
-        numbers.try_reserve(len).map_err(|_| out_of_memory())?;
-        numbers.extend(ids.iter().enumerate().map(|(i, &id)| (id, i as u32)));
-        let rows = Self {
+        let ids: Store<i64> = reader.store("ids", len, Check::Now)?;
+        let lines = Lines::new(space.dim).per_row().saturating_mul(len);
+        let vectors = reader.store::<Line>("vectors", lines, Check::Later)?;
+        let norms = reader.store("norms", if cosine { len } else { 0 }, Check::Now)?;
+        let mut rows = Self {
             largest_id: ids.iter().copied().max().unwrap_or(-1),
             space,
-            vectors,
+            vectors: Lines::from_data(vectors, space.dim),
             norms,
             ids,
-            numbers,
+            numbers: HashMap::new(),
+            mapped: None,
         };
+        if let Some(mapping) = reader.mapping() {
+            if rows.ids.iter().any(|&id| id < 0) {
+                return Err(reader.damaged("an id is negative"));
+            }
+            let order = Order::of(&rows.ids);
+            let order = order.ok_or_else(|| reader.damaged("an id occurs twice"))?;
+            rows.mapped = Some((mapping, order));
+            return Ok(rows);
+        }
+        rows.numbers.try_reserve(len).map_err(|_| out_of_memory())?;
+        let numbered = rows.ids.iter().zip(0u32..);
+        rows.numbers.extend(numbered.map(|(&id, i)| (id, i)));
         rows.check().map_err(|problem| reader.damaged(&problem))?;
         Ok(rows)
     }
@@ -218,25 +265,23 @@ impl Rows {
     /// What is wrong with the rows, if anything.
     pub fn check(&self) -> std::result::Result<(), String> {
         let cosine = self.space.metric == Metric::Cosine;
-        if self.numbers.len() != self.len() {
+        if self.mapped.is_none() && self.numbers.len() != self.len() {
             return Err("an id occurs twice".into());
         }
         for (i, &id) in self.ids.iter().enumerate() {
-            if id < 0 || self.number(id) != Some(i) {
+            // The order of mapped rows exists because their ids differ.
+            if id < 0 || (self.mapped.is_none() && self.number(id) != Some(i)) {
                 return Err(format!("id {id} of row {i} is negative or leads elsewhere"));
             }
             let (row, padding) = self.stored(i).split_at(self.space.dim);
             if padding.iter().any(|&x| x != 0.0) {
                 return Err(format!("row {i} has values after its end"));
             }
-            if !row.iter().all(|x| x.is_finite()) {
+            // No sum of squares of finite f32 overflows f64.
+            let length = norm(row);
+            if !length.is_finite() {
                 return Err(format!("row {i} holds NaN or infinity"));
             }
-            let length: f64 = row
-                .iter()
-                .map(|&x| f64::from(x).powi(2))
-                .sum::<f64>()
-                .sqrt();
             if !cosine && length > super::space::MAX_NORM {
                 return Err(format!("row {i} is too long"));
             }

@@ -134,7 +134,7 @@ impl Space {
 }
 
 /// The Euclidean length, which no `f32` row overflows in `f64`.
-fn norm(row: &[f32]) -> f64 {
+pub fn norm(row: &[f32]) -> f64 {
     let mut sums = [0.0f64; 8];
     let (blocks, rest) = row.as_chunks::<8>();
     for block in blocks {

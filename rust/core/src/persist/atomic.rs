@@ -6,15 +6,24 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
+use crate::pool::Workers;
 
 /// Writes through `write` to a temporary file beside `path`, makes it durable and renames it.
 ///
-/// A reader sees the old file or the new one. On failure the temporary file is removed; a process
-/// that is killed leaves it behind under a name beginning with a dot and ending in `.tmp`.
-pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+/// A reader sees the old file or the new one. The file's bytes are synchronised before the rename
+/// and its directory after it, so that once this returns a power cut does not take the new file
+/// away, and one before leaves the old one. On failure, or when asked to stop before the rename,
+/// the temporary file is removed; a process that is killed leaves it behind under a name
+/// beginning with a dot and ending in `.tmp`. On Unix the new file gets the old one's permissions.
+pub fn replace(
+    path: &Path,
+    workers: &Workers<'_>,
+    write: impl FnOnce(&mut dyn Write) -> Result<()>,
+) -> Result<()> {
     // Through a link the file it points to is replaced, not the link.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
+    let old = fs::metadata(&target).ok();
+    if old.as_ref().is_some_and(|found| !found.is_file()) {
         return Err(Error::invalid(
             "path",
             format!("is {}, which is not a regular file", path.display()),
@@ -24,22 +33,42 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) ->
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let (temporary, mut file) = create_beside(&target, directory)?;
+    let (temporary, mut file) =
+        create_beside(&target, directory).map_err(|error| error.in_file(path))?;
     let outcome = write(&mut file)
-        .and_then(|()| Ok(file.sync_all()?))
+        .and_then(|()| {
+            #[cfg(unix)]
+            if let Some(old) = &old {
+                file.set_permissions(old.permissions())?;
+            }
+            Ok(file.sync_all()?)
+        })
         .and_then(|()| {
             // Windows does not rename a file that is open.
             drop(file);
+            workers.check()?;
             Ok(fs::rename(&temporary, &target)?)
         });
-    if outcome.is_err() {
+    if let Err(error) = outcome {
         // The first failure is the one to tell.
         let _ = fs::remove_file(&temporary);
-        return outcome;
+        return Err(error.in_file(path));
     }
     #[cfg(unix)]
-    File::open(directory)?.sync_all()?;
+    sync_directory(directory).map_err(|error| Error::file(path, error))?;
     Ok(())
+}
+
+/// Not every file system can, and not every directory may be read by who may write to it.
+#[cfg(unix)]
+fn sync_directory(directory: &Path) -> std::io::Result<()> {
+    use ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    match File::open(directory).and_then(|directory| directory.sync_all()) {
+        Err(error) if [InvalidInput, PermissionDenied, Unsupported].contains(&error.kind()) => {
+            Ok(())
+        }
+        outcome => outcome,
+    }
 }
 
 fn create_beside(target: &Path, directory: &Path) -> Result<(PathBuf, File)> {

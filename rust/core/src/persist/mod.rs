@@ -23,12 +23,38 @@
 //! | 32-35 | CRC-32 of the section |
 //! | 36-47 | zero |
 
+//!
+//! # Versions
+//!
+//! [`VERSION`] is raised by a change that a reader of the version before would take for damage or
+//! misread: a section of another length or meaning (a longer "head" too), one that goes missing,
+//! or a new one without which the others say something false (rows to be left out of answers).
+//! Readers refuse files of a newer version with [`crate::Error::UnsupportedVersion`], which asks
+//! for an upgrade, and go on reading all older ones: [`Reader::version`] tells which it is, and
+//! `tests/fixtures` keeps files of each.
+//!
+//! Sections that a reader does not know are passed over, so whatever may be ignored or derived
+//! again (codes of vectors, caches) is added without a new version and asked for with
+//! [`Reader::section_if_present`] or [`Reader::store_if_present`].
+//!
+//! # Mapped files
+//!
+//! [`Reader::map`] leaves long sections where they are: their [`Store`]s read the file. Header,
+//! table and gaps are checked on opening like those of any file; the checksum of a section is
+//! compared then or later, as [`Check`] says, and what is not compared must be harmless whatever
+//! it holds: numbers that are followed (links) are checked to lead somewhere.
+
 mod atomic;
+mod crc;
+mod map;
 mod reader;
+mod store;
 mod writer;
 
 pub use atomic::replace;
-pub use reader::Reader;
+pub use map::Map;
+pub use reader::{Check, Mapping, Reader};
+pub use store::Store;
 pub use writer::Writer;
 
 #[cfg(target_endian = "big")]

@@ -1,9 +1,11 @@
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
 
-use super::{MAGIC, Reader, VERSION, Writer, replace};
+use super::{Check, MAGIC, Reader, VERSION, Writer, replace};
 use crate::error::{Error, Result};
+use crate::pool::Workers;
 
 const KIND: &str = "test";
 
@@ -17,7 +19,8 @@ fn sample() -> Vec<u8> {
 }
 
 fn read(bytes: &[u8]) -> Result<(Vec<u32>, Vec<f32>)> {
-    let mut reader = Reader::from_bytes(bytes, "sample", KIND)?;
+    let workers = Workers::serial();
+    let mut reader = Reader::from_bytes(bytes, "sample", KIND, &workers)?;
     reader.section::<u8>("nothing", 0)?;
     Ok((reader.section("numbers", 3)?, reader.section("floats", 17)?))
 }
@@ -90,8 +93,13 @@ fn another_kind_is_named() {
 fn a_failed_write_leaves_the_old_file_and_no_other() {
     let directory = directory("failed");
     let path = directory.join("file");
-    replace(&path, |file| Ok(file.write_all(b"old")?)).unwrap();
-    let failed = replace(&path, |file| {
+    replace(
+        &path,
+        &Workers::serial(),
+        |file| Ok(file.write_all(b"old")?),
+    )
+    .unwrap();
+    let failed = replace(&path, &Workers::serial(), |file| {
         file.write_all(b"half of the new")?;
         Err(Error::Interrupted)
     });
@@ -102,9 +110,96 @@ fn a_failed_write_leaves_the_old_file_and_no_other() {
 }
 
 #[test]
+fn a_write_that_is_asked_to_stop_leaves_the_old_file_and_no_other() {
+    let directory = directory("stopped");
+    let path = directory.join("file");
+    let bytes = Writer::new(KIND).section("many", &[7u8; 100]);
+    bytes.save(&path, &Workers::serial()).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let stop = AtomicBool::new(false);
+    let workers = Workers::new(1, &stop);
+    let late = replace(&path, &workers, |file| {
+        file.write_all(b"all of the new")?;
+        stop.store(true, Ordering::Relaxed);
+        Ok(())
+    });
+    assert!(matches!(late, Err(Error::Interrupted)));
+    assert!(matches!(
+        bytes.save(&path, &workers),
+        Err(Error::Interrupted)
+    ));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 1);
+    let mut reader = Reader::open(&path, KIND, &workers).unwrap();
+    let read = reader.section::<u8>("many", 100);
+    assert!(matches!(read, Err(Error::Interrupted)));
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn failures_name_the_file() {
+    let missing = std::env::temp_dir().join("ruvector-no-such-directory/file");
+    let workers = Workers::serial();
+    let read = Reader::open(&missing, KIND, &workers);
+    let written = Writer::new(KIND).save(&missing, &workers);
+    for error in [read.err().unwrap(), written.unwrap_err()] {
+        assert!(matches!(error, Error::File { path, .. } if path == missing));
+    }
+}
+
+#[test]
+fn optional_sections_may_be_missing_but_not_wrong() {
+    let bytes = sample();
+    let workers = Workers::serial();
+    let mut reader = Reader::from_bytes(&bytes, "sample", KIND, &workers).unwrap();
+    assert!(reader.has("floats") && !reader.has("codes"));
+    assert_eq!(reader.version(), VERSION);
+    let found = reader.section_if_present::<u32>("numbers", 3).unwrap();
+    assert_eq!(found.unwrap(), [1, 2, 3]);
+    let found = reader.store_if_present::<u8>("codes", 3, Check::Now);
+    assert!(found.unwrap().is_none());
+    assert!(reader.section_if_present::<u32>("numbers", 2).is_err());
+}
+
+#[test]
+fn sections_of_the_same_name_are_an_error() {
+    let twice = Writer::new(KIND).section("a", &[1u8]).section("a", &[2u8]);
+    let bytes = twice.bytes().unwrap();
+    let message = read(&bytes).unwrap_err().to_string();
+    assert!(message.contains("the same name"), "{message}");
+}
+
+#[test]
+fn a_mapped_store_reads_the_file_and_is_copied_when_changed() {
+    let directory = directory("mapped");
+    let path = directory.join("file");
+    std::fs::write(&path, sample()).unwrap();
+    let workers = Workers::serial();
+    let mut reader = Reader::map(&path, KIND, &workers).unwrap();
+    let mut floats = reader.store::<f32>("floats", 17, Check::Later).unwrap();
+    assert!(floats.is_mapped() && floats.clone().is_mapped());
+    assert!(reader.store::<f32>("floats", 16, Check::Now).is_err());
+    let mapping = reader.mapping().unwrap();
+    mapping.verify(&workers).unwrap();
+    drop(reader);
+    floats[3] = 2.0;
+    assert!(!floats.is_mapped());
+    assert_eq!((floats[3], floats[4], floats.len()), (2.0, 1.5, 17));
+
+    let mut damaged = sample();
+    *damaged.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, damaged).unwrap();
+    let mut reader = Reader::map(&path, KIND, &workers).unwrap();
+    assert!(reader.store::<f32>("floats", 17, Check::Now).is_err());
+    let later = reader.store::<f32>("floats", 17, Check::Later).unwrap();
+    assert!(later.is_mapped() && reader.mapping().unwrap().verify(&workers).is_err());
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
 fn a_directory_is_not_replaced() {
     let directory = directory("refused");
-    assert!(replace(&directory, |_| Ok(())).is_err());
+    assert!(replace(&directory, &Workers::serial(), |_| Ok(())).is_err());
     std::fs::remove_dir_all(directory).unwrap();
 }
 

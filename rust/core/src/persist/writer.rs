@@ -3,8 +3,10 @@
 use std::io::Write;
 use std::path::Path;
 
+use super::crc::{PIECE, checksum};
 use super::{ENTRY, HEADER, MAGIC, MAX_SECTIONS, NAME, VERSION, aligned, atomic};
 use crate::error::{Error, Result};
+use crate::pool::Workers;
 
 /// The sections of a file to be written.
 pub struct Writer<'a> {
@@ -29,19 +31,19 @@ impl<'a> Writer<'a> {
     }
 
     /// Puts the file in place of what is at `path`; on failure that stays as it was.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        atomic::replace(path, |file| self.write(file))
+    pub fn save(&self, path: &Path, workers: &Workers<'_>) -> Result<()> {
+        atomic::replace(path, workers, |file| self.write(file, workers))
     }
 
     /// The file's bytes.
     pub fn bytes(&self) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        self.write(&mut bytes)?;
+        self.write(&mut bytes, &Workers::serial())?;
         Ok(bytes)
     }
 
     /// Writes the file from its first byte to its last.
-    pub fn write(&self, sink: &mut dyn Write) -> Result<()> {
+    pub fn write(&self, sink: &mut dyn Write, workers: &Workers<'_>) -> Result<()> {
         let too_long = || Error::invalid("file", "would exceed 2**64 bytes");
         let mut table = Vec::with_capacity(self.sections.len() * ENTRY);
         let mut end = (HEADER + self.sections.len() * ENTRY) as u64;
@@ -51,7 +53,7 @@ impl<'a> Writer<'a> {
             table.extend(padded(name));
             table.extend(start.to_le_bytes());
             table.extend((bytes.len() as u64).to_le_bytes());
-            table.extend(crc32fast::hash(bytes).to_le_bytes());
+            table.extend(checksum(bytes, workers)?.to_le_bytes());
             table.extend([0; 12]);
         }
         let mut header = Vec::with_capacity(HEADER);
@@ -72,7 +74,10 @@ impl<'a> Writer<'a> {
         for (_, bytes) in &self.sections {
             let start = aligned(position).ok_or_else(too_long)?;
             sink.write_all(&[0; HEADER][..(start - position) as usize])?;
-            sink.write_all(bytes)?;
+            for piece in bytes.chunks(PIECE) {
+                workers.check()?;
+                sink.write_all(piece)?;
+            }
             position = start + bytes.len() as u64;
         }
         Ok(())

@@ -4,12 +4,13 @@ mod search;
 
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::rows::Rows;
 use crate::index::space::Space;
 use crate::matrix::Matrix;
 use crate::metric::Metric;
 use crate::persist::{Reader, Writer};
+use crate::pool::Workers;
 
 pub use search::nearest;
 
@@ -40,23 +41,44 @@ impl Flat {
         with(self.rows.write(Writer::new(KIND).section("head", &head)))
     }
 
-    pub fn save(&self, path: &Path) -> Result<()> {
-        self.written(|writer| writer.save(path))
+    /// Writes the index to `path`, whole or not at all.
+    pub fn save(&self, path: &Path, workers: &Workers<'_>) -> Result<()> {
+        self.rows.verify(workers)?;
+        self.written(|writer| writer.save(path, workers))
     }
 
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.rows.verify(&Workers::serial())?;
         self.written(|writer| writer.bytes())
     }
 
-    pub fn load(path: &Path) -> Result<Self> {
-        Self::read(Reader::open(path, KIND)?)
+    pub fn load(path: &Path, workers: &Workers<'_>) -> Result<Self> {
+        Self::read(Reader::open(path, KIND, workers)?)
+    }
+
+    /// Opens the index where it lies, to be searched but not changed.
+    pub fn map(path: &Path, workers: &Workers<'_>) -> Result<Self> {
+        Self::read(Reader::map(path, KIND, workers)?)
     }
 
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        Self::read(Reader::from_bytes(bytes, "state", KIND)?)
+        Self::read(Reader::from_bytes(
+            bytes,
+            "state",
+            KIND,
+            &Workers::serial(),
+        )?)
     }
 
-    fn read<S: std::io::Read + std::io::Seek>(mut reader: Reader<S>) -> Result<Self> {
+    /// Looks for broken invariants, and before that for a mapped file's wrong checksums.
+    pub fn verify(&self, workers: &Workers<'_>) -> Result<()> {
+        self.rows.verify(workers)?;
+        self.rows.check().map_err(|problem| {
+            Error::corrupt(format!("the index is damaged: {problem}; build it again"))
+        })
+    }
+
+    fn read<S: std::io::Read + std::io::Seek>(mut reader: Reader<'_, S>) -> Result<Self> {
         let head: Vec<u64> = reader.section("head", 3)?;
         let space = Space::of_code(head[0], head[1])
             .ok_or_else(|| reader.damaged("its metric or dimensions are impossible"))?;

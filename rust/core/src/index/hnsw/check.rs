@@ -34,6 +34,30 @@ impl Graph {
         }
     }
 
+    /// Whether walks stay within the graph, whatever else it holds: all that is needed for
+    /// searches that do no harm, and quick.
+    pub(super) fn check_walks(&self) -> std::result::Result<(), String> {
+        self.check_levels()?;
+        let len = self.len() as u32;
+        // One more makes EMPTY 0 and keeps the loop free of branches.
+        let beyond = |links: &[u32]| {
+            let largest = links.iter().map(|link| link.wrapping_add(1)).max();
+            largest.is_some_and(|largest| largest > len)
+        };
+        if beyond(&self.base) || beyond(&self.upper) {
+            return Err("a link leads to a row that does not exist".into());
+        }
+        for node in 0..len {
+            for level in 1..=self.level(node) {
+                let links = self.links(level, node);
+                if links.iter().any(|&link| self.level(link) < level) {
+                    return Err(format!("row {node} links below level {level}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn check_levels(&self) -> std::result::Result<(), String> {
         if let Some(level) = self.levels.iter().find(|&&level| level > MAX_LEVEL) {
             return Err(format!("level {level} is beyond {MAX_LEVEL}"));

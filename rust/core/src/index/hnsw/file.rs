@@ -3,10 +3,11 @@
 use std::io::{Read, Seek};
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::rows::{MAX_ROWS, Rows};
 use crate::index::space::Space;
-use crate::persist::{Reader, Writer};
+use crate::persist::{Check, Reader, Writer};
+use crate::pool::Workers;
 
 use super::Hnsw;
 use super::graph::Graph;
@@ -45,24 +46,46 @@ impl Hnsw {
     }
 
     /// Writes the index to `path`, whole or not at all.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        self.written(|writer| writer.save(path))
+    pub fn save(&self, path: &Path, workers: &Workers<'_>) -> Result<()> {
+        self.rows.verify(workers)?;
+        self.written(|writer| writer.save(path, workers))
     }
 
     /// The bytes that [`Hnsw::save`] writes.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.rows.verify(&Workers::serial())?;
         self.written(|writer| writer.bytes())
     }
 
-    pub fn load(path: &Path) -> Result<Self> {
-        Self::read(Reader::open(path, KIND)?)
+    pub fn load(path: &Path, workers: &Workers<'_>) -> Result<Self> {
+        Self::read(Reader::open(path, KIND, workers)?)
+    }
+
+    /// Opens the index where it lies, to be searched but not changed.
+    ///
+    /// Enough is checked for searches to do no harm; [`Hnsw::verify`] checks the rest.
+    pub fn map(path: &Path, workers: &Workers<'_>) -> Result<Self> {
+        Self::read(Reader::map(path, KIND, workers)?)
     }
 
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        Self::read(Reader::from_bytes(bytes, "state", KIND)?)
+        Self::read(Reader::from_bytes(
+            bytes,
+            "state",
+            KIND,
+            &Workers::serial(),
+        )?)
     }
 
-    fn read<S: Read + Seek>(mut reader: Reader<S>) -> Result<Self> {
+    /// Looks for broken invariants, and before that for a mapped file's wrong checksums.
+    pub fn verify(&self, workers: &Workers<'_>) -> Result<()> {
+        self.rows.verify(workers)?;
+        self.check().map_err(|problem| {
+            Error::corrupt(format!("the index is damaged: {problem}; build it again"))
+        })
+    }
+
+    fn read<S: Read + Seek>(mut reader: Reader<'_, S>) -> Result<Self> {
         let head: Vec<u64> = reader.section("head", 7)?;
         let impossible = "its parameters are impossible";
         let space = Space::of_code(head[0], head[1]).ok_or_else(|| reader.damaged(impossible))?;
@@ -74,12 +97,20 @@ impl Hnsw {
         }
         let entry = u32::try_from(head[6]).map_err(|_| reader.damaged(impossible))?;
         let rows = Rows::read(&mut reader, space, len)?;
-        let levels: Vec<u8> = reader.section("levels", len)?;
+        let levels = reader.store::<u8>("levels", len, Check::Now)?;
         let lists: usize = levels.iter().map(|&level| usize::from(level)).sum();
-        let base = reader.section("links", len * params.capacity(0))?;
-        let upper = reader.section("upper links", lists * params.capacity(1))?;
-        let parents = reader.section("parents", len)?;
-        let guards = reader.section("guards", len)?;
+        let base = reader.store(
+            "links",
+            len.saturating_mul(params.capacity(0)),
+            Check::Later,
+        )?;
+        let upper = reader.store(
+            "upper links",
+            lists.saturating_mul(params.capacity(1)),
+            Check::Later,
+        )?;
+        let parents = reader.store("parents", len, Check::Later)?;
+        let guards = reader.store("guards", len, Check::Later)?;
         if u32::try_from(lists).is_err() {
             return Err(reader.damaged(impossible));
         }
@@ -89,10 +120,12 @@ impl Hnsw {
             scratches: Scratches::default(),
         };
         // Nothing is followed before it is known to lead somewhere.
-        index
-            .graph
-            .check()
-            .map_err(|problem| reader.damaged(&problem))?;
+        let found = if reader.is_mapped() {
+            index.graph.check_walks()
+        } else {
+            index.graph.check()
+        };
+        found.map_err(|problem| reader.damaged(&problem))?;
         Ok(index)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::index::lines::out_of_memory;
+use crate::persist::Store;
 
 use super::params::Params;
 
@@ -17,15 +18,15 @@ pub const EMPTY: u32 = u32::MAX;
 pub struct Graph {
     pub params: Params,
     /// `2m` places a row.
-    pub(super) base: Vec<u32>,
+    pub(super) base: Store<u32>,
     /// `m` places for each row and level above 0.
-    pub(super) upper: Vec<u32>,
+    pub(super) upper: Store<u32>,
     /// The first of a row's lists in `upper`, counted in lists.
     offsets: Vec<u32>,
-    pub(super) levels: Vec<u8>,
-    pub(super) parents: Vec<u32>,
+    pub(super) levels: Store<u8>,
+    pub(super) parents: Store<u32>,
     /// The row whose link to a row is kept because walks did not find it otherwise.
-    pub(super) guards: Vec<u32>,
+    pub(super) guards: Store<u32>,
     /// Rows whose parent or guard a row is.
     dependants: Vec<u16>,
     /// A row of the highest level, or [`EMPTY`].
@@ -36,12 +37,12 @@ impl Graph {
     pub fn new(params: Params) -> Self {
         Self {
             params,
-            base: Vec::new(),
-            upper: Vec::new(),
+            base: Store::default(),
+            upper: Store::default(),
             offsets: Vec::new(),
-            levels: Vec::new(),
-            parents: Vec::new(),
-            guards: Vec::new(),
+            levels: Store::default(),
+            parents: Store::default(),
+            guards: Store::default(),
             dependants: Vec::new(),
             entry: EMPTY,
         }
@@ -50,11 +51,11 @@ impl Graph {
     /// A graph from its parts, whose lengths must agree; [`super::check`] judges the rest.
     pub(super) fn from_parts(
         params: Params,
-        base: Vec<u32>,
-        upper: Vec<u32>,
-        levels: Vec<u8>,
-        parents: Vec<u32>,
-        guards: Vec<u32>,
+        base: Store<u32>,
+        upper: Store<u32>,
+        levels: Store<u8>,
+        parents: Store<u32>,
+        guards: Store<u32>,
         entry: u32,
     ) -> Self {
         let mut graph = Self {
@@ -69,12 +70,16 @@ impl Graph {
             entry,
         };
         let mut lists = 0;
-        for &level in &graph.levels {
+        for &level in graph.levels.iter() {
             graph.offsets.push(lists);
             lists += u32::from(level);
         }
+        // Changes alone ask for dependants, and what is mapped is not changed.
+        if graph.parents.is_mapped() {
+            return graph;
+        }
         graph.dependants = vec![0; graph.levels.len()];
-        for &other in graph.parents.iter().chain(&graph.guards) {
+        for &other in graph.parents.iter().chain(graph.guards.iter()) {
             if let Some(dependants) = graph.dependants.get_mut(other as usize) {
                 *dependants = dependants.saturating_add(1);
             }
@@ -179,19 +184,26 @@ impl Graph {
         let lists: usize = levels.iter().map(|&level| usize::from(level)).sum();
         let base = count * self.params.capacity(0);
         let upper = lists * self.params.capacity(1);
-        self.base.try_reserve(base).map_err(|_| out_of_memory())?;
-        self.upper.try_reserve(upper).map_err(|_| out_of_memory())?;
+        self.base
+            .to_mut()
+            .try_reserve(base)
+            .map_err(|_| out_of_memory())?;
+        self.upper
+            .to_mut()
+            .try_reserve(upper)
+            .map_err(|_| out_of_memory())?;
 
         let mut list = self.upper.len() / self.params.capacity(1);
         for &level in &levels {
             self.offsets.push(list as u32);
             list += usize::from(level);
         }
-        self.base.resize(self.base.len() + base, EMPTY);
-        self.upper.resize(self.upper.len() + upper, EMPTY);
-        self.levels.extend(levels);
-        self.parents.resize(start + count, EMPTY);
-        self.guards.resize(start + count, EMPTY);
+        let (base, upper) = (self.base.len() + base, self.upper.len() + upper);
+        self.base.to_mut().resize(base, EMPTY);
+        self.upper.to_mut().resize(upper, EMPTY);
+        self.levels.to_mut().extend(levels);
+        self.parents.to_mut().resize(start + count, EMPTY);
+        self.guards.to_mut().resize(start + count, EMPTY);
         self.dependants.resize(start + count, 0);
         Ok(())
     }
@@ -207,13 +219,14 @@ impl Graph {
         }
         if let Some(&lists) = self.offsets.get(len) {
             self.upper
+                .to_mut()
                 .truncate(lists as usize * self.params.capacity(1));
         }
-        self.base.truncate(len * self.params.capacity(0));
+        self.base.to_mut().truncate(len * self.params.capacity(0));
         self.offsets.truncate(len);
-        self.levels.truncate(len);
-        self.parents.truncate(len);
-        self.guards.truncate(len);
+        self.levels.to_mut().truncate(len);
+        self.parents.to_mut().truncate(len);
+        self.guards.to_mut().truncate(len);
         self.dependants.truncate(len);
     }
 
@@ -221,8 +234,8 @@ impl Graph {
     pub fn bytes(&self) -> (usize, usize, usize) {
         let per_node = size_of::<u32>() * 3 + size_of::<u16>() + size_of::<u8>();
         (
-            size_of_val(self.base.as_slice()),
-            size_of_val(self.upper.as_slice()),
+            size_of_val(&*self.base),
+            size_of_val(&*self.upper),
             self.len() * per_node,
         )
     }

@@ -30,7 +30,7 @@ impl Hnsw {
             .collect();
         let top = graph.entry().map_or(0, |entry| graph.level(entry) + 1);
         let mut level_counts = vec![0; usize::from(top)];
-        for &level in &graph.levels {
+        for &level in graph.levels.iter() {
             level_counts[usize::from(level)] += 1;
         }
         let (bytes_vectors, bytes_ids) = self.rows.bytes();
