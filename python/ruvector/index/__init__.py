@@ -3,5 +3,6 @@
 from ruvector.index.flat import FlatIndex
 from ruvector.index.hnsw import HNSW
 from ruvector.index.results import IndexStats, SearchResult
+from ruvector.index.where import Filter
 
-__all__ = ["HNSW", "FlatIndex", "IndexStats", "SearchResult"]
+__all__ = ["HNSW", "Filter", "FlatIndex", "IndexStats", "SearchResult"]

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from ruvector import _core
 from ruvector.arrays import as_floats, as_ids
 from ruvector.errors import InvalidTypeError
+from ruvector.index.where import Filter, Where, as_where
 
 __all__ = ["MAX_DIM", "MAX_K", "METRICS", "BaseIndex", "as_path", "as_rows"]
 
@@ -126,6 +127,38 @@ class BaseIndex(Generic[CoreT]):
             An id that is not stored.
         """
         return self._core.get(as_ids(ids, "ids"))
+
+    def filter(self, where: Where) -> Filter:
+        """Prepare a choice of vectors for many searches.
+
+        Parameters
+        ----------
+        where : array_like of int or array_like of bool, shape (len(index),)
+            Ids, or a truth value for each of `ids`, which chooses those ids.
+
+        Returns
+        -------
+        Filter
+            For the `where` of searches. It follows changes of the index.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Wrong number of dimensions, a mask of the wrong length.
+        InvalidTypeError
+            Neither integers nor truth values.
+
+        Examples
+        --------
+        >>> from ruvector.index import FlatIndex
+        >>> index = FlatIndex(1, metric="l2")
+        >>> index.add([[0], [1], [2], [3]])
+        array([0, 1, 2, 3])
+        >>> odd = index.filter([1, 3])
+        >>> index.search([0], k=2, where=odd).ids
+        array([[1, 3]])
+        """
+        return Filter(self._core.filter(as_where(where)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index to a file, whole or not at all.

@@ -8,6 +8,7 @@ from ruvector import _core
 from ruvector.arrays import check_choice, check_int
 from ruvector.index.base import MAX_DIM, MAX_K, METRICS, BaseIndex, as_path, as_rows
 from ruvector.index.results import SearchResult
+from ruvector.index.where import Where, as_where
 
 __all__ = ["FlatIndex"]
 
@@ -54,7 +55,9 @@ class FlatIndex(BaseIndex[_core.Flat]):
         check_choice(metric, "metric", choices=METRICS)
         self._core = _core.Flat(check_int(dim, "dim", low=1, high=MAX_DIM), metric)
 
-    def search(self, queries: npt.ArrayLike, k: int = 10) -> SearchResult:
+    def search(
+        self, queries: npt.ArrayLike, k: int = 10, *, where: Where | None = None
+    ) -> SearchResult:
         """Find the nearest vectors of each query.
 
         Parameters
@@ -63,21 +66,27 @@ class FlatIndex(BaseIndex[_core.Flat]):
             Finite numbers; one vector counts as n = 1.
         k : int, default 10
             How many; may exceed ``len(index)``, but n·k must stay within 2**28.
+        where : array_like of int, array_like of bool or Filter, optional
+            Which vectors may be found: their ids (unknown ones match nothing, repeated ones count
+            once), or a truth value for each of `ids`, or what `filter` returned.
 
         Returns
         -------
         SearchResult
-            Exact up to float32 rounding of distances.
+            Exact up to float32 rounding of distances; as many hits a query as there are vectors
+            to be found, and at most k.
 
         Raises
         ------
         InvalidArgumentError
-            Wrong shape, NaN or infinity, k out of range.
+            Wrong shape, NaN or infinity, k out of range, a mask of the wrong length.
         InvalidTypeError
             Not numeric.
         """
         rows = as_rows(queries, "queries")
-        return SearchResult(*self._core.search(rows, check_int(k, "k", low=1, high=MAX_K)))
+        k = check_int(k, "k", low=1, high=MAX_K)
+        among = None if where is None else as_where(where)
+        return SearchResult(*self._core.search(rows, k, among))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "FlatIndex":

@@ -6,6 +6,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
+use ruvector_core::index::allowed::Filter;
 use ruvector_core::index::flat::Flat;
 use ruvector_core::index::hits::Hits;
 use ruvector_core::index::hnsw::{DEFAULT_EF, Hnsw, Params};
@@ -15,6 +16,7 @@ use ruvector_core::{Error, Result};
 use crate::arrays::{matrix, slice};
 use crate::enter::enter;
 use crate::errors::to_python;
+use crate::filter::{PyFilter, Where};
 
 type Answer<'py> = (
     Bound<'py, PyArray2<i64>>,
@@ -74,6 +76,12 @@ macro_rules! methods {
                 let ids = slice(&ids, "ids")?;
                 let values = enter(py, 0, |_| reading(&self.inner)?.rows.get(ids))?;
                 PyArray1::from_vec(py, values).reshape([ids.len(), self.dim])
+            }
+
+            fn filter(&self, py: Python<'_>, r#where: Where<'_>) -> PyResult<PyFilter> {
+                let wanted = r#where.wanted()?;
+                let ids = enter(py, 0, |_| reading(&self.inner)?.rows.wanted(wanted))?;
+                Ok(Filter::new(ids).into())
             }
 
             fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
@@ -145,12 +153,20 @@ methods!(PyFlat, Flat, {
         py: Python<'py>,
         queries: PyReadonlyArray2<'py, f32>,
         k: usize,
+        r#where: Option<Where<'py>>,
     ) -> PyResult<Answer<'py>> {
         let queries = matrix(&queries, "queries")?;
+        let wanted = r#where.as_ref().map(Where::wanted).transpose()?;
         let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.len()))?;
         let work = queries.data().len().saturating_mul(rows);
         let hits = enter(py, work, |workers| {
-            reading(&self.inner)?.search(queries, k, workers)
+            let index = reading(&self.inner)?;
+            match wanted {
+                Some(wanted) => {
+                    index.search_among(queries, k, &*index.rows.allowed(wanted)?, workers)
+                }
+                None => index.search(queries, k, workers),
+            }
         })?;
         answer(py, hits, k)
     }
@@ -234,8 +250,10 @@ methods!(PyHnsw, Hnsw, {
         queries: PyReadonlyArray2<'py, f32>,
         k: usize,
         ef: Option<usize>,
+        r#where: Option<Where<'py>>,
     ) -> PyResult<Answer<'py>> {
         let queries = matrix(&queries, "queries")?;
+        let wanted = r#where.as_ref().map(Where::wanted).transpose()?;
         let work = queries
             .data()
             .len()
@@ -244,7 +262,13 @@ methods!(PyHnsw, Hnsw, {
         // One query is walked by one thread, and handing it over would cost more than it.
         let work = if queries.rows() == 1 { 0 } else { work };
         let hits = enter(py, work, |workers| {
-            reading(&self.inner)?.search(queries, k, ef, workers)
+            let index = reading(&self.inner)?;
+            match wanted {
+                Some(wanted) => {
+                    index.search_among(queries, k, ef, &*index.rows.allowed(wanted)?, workers)
+                }
+                None => index.search(queries, k, ef, workers),
+            }
         })?;
         answer(py, hits, k)
     }

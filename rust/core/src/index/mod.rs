@@ -3,6 +3,7 @@
 //! [`flat`] compares with every row and is exact; [`hnsw`] walks a graph. Both keep their rows in
 //! a [`rows::Rows`] and answer with [`hits::Hits`].
 
+pub mod allowed;
 pub mod bitmap;
 pub mod flat;
 pub mod hits;
@@ -10,4 +11,5 @@ pub mod hnsw;
 pub mod key;
 pub mod lines;
 pub mod rows;
+pub mod scan;
 pub mod space;

@@ -1,5 +1,6 @@
 //! Exact search: every query is compared with every row.
 
+mod among;
 mod search;
 
 use std::path::Path;

@@ -5,11 +5,15 @@
 
 mod candidate;
 mod check;
+mod count;
 mod file;
+mod filter;
 mod graph;
 mod guard;
 mod insert;
 mod journal;
+mod marks;
+mod nearest;
 mod params;
 mod scratch;
 mod search;
@@ -32,6 +36,7 @@ pub struct Hnsw {
     pub rows: Rows,
     graph: Graph,
     scratches: scratch::Scratches,
+    filter_scratches: scratch::Scratches<filter::Scratch>,
 }
 
 impl Hnsw {
@@ -40,6 +45,7 @@ impl Hnsw {
             rows: Rows::new(Space::new(dim, metric)?),
             graph: Graph::new(params),
             scratches: scratch::Scratches::default(),
+            filter_scratches: scratch::Scratches::default(),
         })
     }
 

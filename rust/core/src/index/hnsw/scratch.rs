@@ -49,16 +49,16 @@ impl Scratch {
 
 /// Scratches at rest.
 #[derive(Debug, Default)]
-pub struct Scratches(Mutex<Vec<Scratch>>);
+pub struct Scratches<S = Scratch>(Mutex<Vec<S>>);
 
 /// Scratches kept at rest; more threads than this allocate.
 const KEPT: usize = 64;
 
-impl Scratches {
+impl<S: Default> Scratches<S> {
     /// Calls `with` with a scratch.
     ///
     /// Never waits: a lock held by another thread when this process was forked is never released.
-    pub fn with<R>(&self, with: impl FnOnce(&mut Scratch) -> R) -> R {
+    pub fn with<R>(&self, with: impl FnOnce(&mut S) -> R) -> R {
         let rested = self.0.try_lock().ok().and_then(|mut rest| rest.pop());
         let mut scratch = rested.unwrap_or_default();
         let result = with(&mut scratch);
