@@ -9,7 +9,8 @@ use pyo3::types::{PyBytes, PyDict};
 use ruvector_core::index::allowed::Filter;
 use ruvector_core::index::flat::Flat;
 use ruvector_core::index::hits::Hits;
-use ruvector_core::index::hnsw::{DEFAULT_EF, Hnsw, Params};
+use ruvector_core::index::hnsw::{DEFAULT_EF, Effort, Hnsw, Params};
+use ruvector_core::index::ranges::{Ranges, Reach};
 use ruvector_core::metric::Metric;
 use ruvector_core::{Error, Result};
 
@@ -23,6 +24,16 @@ type Answer<'py> = (
     Bound<'py, PyArray2<f32>>,
     Bound<'py, PyArray1<i64>>,
 );
+
+type Spans<'py> = (
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<f32>>,
+);
+
+type Efforts<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>);
+
+type Links<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i32>>);
 
 /// A change that panicked may have left anything behind.
 fn poisoned<G>(_: PoisonError<G>) -> Error {
@@ -44,6 +55,14 @@ fn answer(py: Python<'_>, hits: Hits, k: usize) -> PyResult<Answer<'_>> {
         PyArray1::from_vec(py, hits.distances).reshape(shape)?,
         PyArray1::from_vec(py, hits.counts),
     ))
+}
+
+fn spans(py: Python<'_>, ranges: Ranges) -> Spans<'_> {
+    (
+        PyArray1::from_vec(py, ranges.indptr),
+        PyArray1::from_vec(py, ranges.ids),
+        PyArray1::from_vec(py, ranges.distances),
+    )
 }
 
 /// The methods of one kind of index: its own, and those that all have over `inner: RwLock<_>`.
@@ -76,6 +95,10 @@ macro_rules! methods {
                 let ids = slice(&ids, "ids")?;
                 let values = enter(py, 0, |_| reading(&self.inner)?.rows.get(ids))?;
                 PyArray1::from_vec(py, values).reshape([ids.len(), self.dim])
+            }
+
+            fn memory(&self, py: Python<'_>) -> PyResult<Vec<(&'static str, usize)>> {
+                enter(py, 0, |_| Ok(reading(&self.inner)?.memory()))
             }
 
             fn filter(&self, py: Python<'_>, r#where: Where<'_>) -> PyResult<PyFilter> {
@@ -169,6 +192,33 @@ methods!(PyFlat, Flat, {
             }
         })?;
         answer(py, hits, k)
+    }
+
+    fn range_search<'py>(
+        &self,
+        py: Python<'py>,
+        queries: PyReadonlyArray2<'py, f32>,
+        radius: f64,
+        r#where: Option<Where<'py>>,
+        limit: usize,
+    ) -> PyResult<Spans<'py>> {
+        let queries = matrix(&queries, "queries")?;
+        let wanted = r#where.as_ref().map(Where::wanted).transpose()?;
+        let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.len()))?;
+        let work = queries.data().len().saturating_mul(rows);
+        let ranges = enter(py, work, |workers| {
+            let index = reading(&self.inner)?;
+            let allowed = wanted
+                .map(|wanted| index.rows.allowed(wanted))
+                .transpose()?;
+            index.within(
+                queries,
+                Reach { radius, limit },
+                allowed.as_deref(),
+                workers,
+            )
+        })?;
+        Ok(spans(py, ranges))
     }
 });
 
@@ -271,6 +321,73 @@ methods!(PyHnsw, Hnsw, {
             }
         })?;
         answer(py, hits, k)
+    }
+
+    fn range_search<'py>(
+        &self,
+        py: Python<'py>,
+        queries: PyReadonlyArray2<'py, f32>,
+        radius: f64,
+        ef: Option<usize>,
+        r#where: Option<Where<'py>>,
+        limit: usize,
+    ) -> PyResult<Spans<'py>> {
+        let queries = matrix(&queries, "queries")?;
+        let wanted = r#where.as_ref().map(Where::wanted).transpose()?;
+        let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.len()))?;
+        // A radius may take in every row.
+        let work = queries.data().len().saturating_mul(rows);
+        let ranges = enter(py, work, |workers| {
+            let index = reading(&self.inner)?;
+            let allowed = wanted
+                .map(|wanted| index.rows.allowed(wanted))
+                .transpose()?;
+            index.within(
+                queries,
+                Reach { radius, limit },
+                ef,
+                allowed.as_deref(),
+                workers,
+            )
+        })?;
+        Ok(spans(py, ranges))
+    }
+
+    fn effort<'py>(
+        &self,
+        py: Python<'py>,
+        queries: PyReadonlyArray2<'py, f32>,
+        k: usize,
+        ef: Option<usize>,
+        r#where: Option<Where<'py>>,
+    ) -> PyResult<Efforts<'py>> {
+        let queries = matrix(&queries, "queries")?;
+        let wanted = r#where.as_ref().map(Where::wanted).transpose()?;
+        let work = queries
+            .data()
+            .len()
+            .saturating_mul(ef.unwrap_or(DEFAULT_EF).max(k))
+            .saturating_mul(DISTANCES);
+        let effort = enter(py, work, |workers| {
+            let index = reading(&self.inner)?;
+            let allowed = wanted
+                .map(|wanted| index.rows.allowed(wanted))
+                .transpose()?;
+            index.effort(queries, k, ef, allowed.as_deref(), workers)
+        })?;
+        let Effort { hops, distances } = effort;
+        Ok((
+            PyArray1::from_vec(py, hops),
+            PyArray1::from_vec(py, distances),
+        ))
+    }
+
+    fn layer<'py>(&self, py: Python<'py>, level: usize) -> PyResult<Links<'py>> {
+        let (indptr, indices) = enter(py, 0, |_| reading(&self.inner)?.layer(level))?;
+        Ok((
+            PyArray1::from_vec(py, indptr),
+            PyArray1::from_vec(py, indices),
+        ))
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

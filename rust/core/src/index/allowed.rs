@@ -41,6 +41,14 @@ impl Rows {
         }
     }
 
+    /// The numbers of the `allowed` rows, or of all where nothing is said.
+    pub fn among(&self, allowed: Option<&Bitmap>) -> Vec<u32> {
+        match allowed {
+            Some(allowed) => allowed.rows().map(|row| row as u32).collect(),
+            None => (0..self.len() as u32).collect(),
+        }
+    }
+
     /// The ids that are wanted, rising.
     pub fn wanted(&self, wanted: Wanted<'_>) -> Result<Vec<i64>> {
         let mut ids = match wanted {

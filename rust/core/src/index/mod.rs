@@ -10,6 +10,8 @@ pub mod hits;
 pub mod hnsw;
 pub mod key;
 pub mod lines;
+pub mod memory;
+pub mod ranges;
 pub mod rows;
 pub mod scan;
 pub mod space;

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::index::lines::{Line, Lines, out_of_memory};
+use crate::index::memory::{Part, spare, table};
 use crate::index::space::Space;
 use crate::matrix::Matrix;
 use crate::metric::Metric;
@@ -180,6 +181,18 @@ impl Rows {
         let vectors = size_of_val(self.vectors.data()) + size_of_val(self.norms.as_slice());
         let lookup = self.numbers.capacity() * (size_of::<(i64, u32)>() + 1);
         (vectors, size_of_val(self.ids()) + lookup)
+    }
+
+    /// Bytes by part, and those reserved beyond.
+    pub fn memory(&self) -> (Vec<Part>, usize) {
+        let (vectors, _) = self.bytes();
+        let parts = vec![
+            ("vectors", vectors),
+            ("ids", size_of_val(self.ids())),
+            ("lookup", table(&self.numbers)),
+        ];
+        let reserved = self.vectors.spare() + spare(&self.norms) + spare(&self.ids);
+        (parts, reserved)
     }
 
     /// Adds the rows' sections to a file.

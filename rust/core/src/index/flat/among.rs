@@ -21,7 +21,7 @@ impl Flat {
         workers: &Workers<'_>,
     ) -> Result<Hits> {
         let prepared = self.rows.space.prepare(queries)?;
-        let among: Vec<u32> = allowed.rows().map(|row| row as u32).collect();
+        let among = self.rows.among(Some(allowed));
         Hits::collect(queries.rows(), k, QUERIES, workers, |range, places| {
             let mut places: Vec<&mut [Hit]> = places.chunks_mut(k).collect();
             let numbers: Vec<usize> = range.collect();

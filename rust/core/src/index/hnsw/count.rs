@@ -32,6 +32,13 @@ pub struct Tally {
     pub distances: Cell<u64>,
 }
 
+impl Tally {
+    /// Rows compared without a walk.
+    pub fn scan(&self, rows: usize) {
+        self.distances.set(self.distances.get() + rows as u64);
+    }
+}
+
 impl Count for &Tally {
     fn hop(self) {
         self.hops.set(self.hops.get() + 1);

@@ -61,12 +61,21 @@ const CROSSED: u8 = 2;
 /// Working memory of a filtered walk.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    marks: Marks,
-    pool: Nearest,
+    pub(super) marks: Marks,
+    pub(super) pool: Nearest,
     /// Rows that are not allowed but may lead on.
     crossing: Nearest,
-    fresh: Vec<u32>,
-    others: Vec<u32>,
+    pub(super) fresh: Vec<u32>,
+    pub(super) others: Vec<u32>,
+}
+
+impl Scratch {
+    /// Bytes it holds.
+    pub fn bytes(&self) -> usize {
+        let lists = self.fresh.capacity() + self.others.capacity();
+        let pools = self.pool.bytes() + self.crossing.bytes();
+        self.marks.bytes() + pools + lists * size_of::<u32>()
+    }
 }
 
 /// The allowed rows of one call.

@@ -36,6 +36,11 @@ impl Marks {
         }
         raised
     }
+
+    /// Bytes it holds.
+    pub fn bytes(&self) -> usize {
+        self.values.capacity()
+    }
 }
 
 #[cfg(test)]

@@ -6,13 +6,16 @@
 mod candidate;
 mod check;
 mod count;
+mod effort;
 mod file;
 mod filter;
 mod graph;
 mod guard;
 mod insert;
 mod journal;
+mod layer;
 mod marks;
+mod memory;
 mod nearest;
 mod params;
 mod scratch;
@@ -20,12 +23,14 @@ mod search;
 mod select;
 mod stats;
 mod walk;
+mod within;
 
 use crate::error::Result;
 use crate::index::rows::Rows;
 use crate::index::space::Space;
 use crate::metric::Metric;
 
+pub use effort::Effort;
 pub use graph::Graph;
 pub use params::Params;
 pub use search::DEFAULT_EF;

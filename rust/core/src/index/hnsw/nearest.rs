@@ -67,6 +67,11 @@ impl Nearest {
         }
     }
 
+    /// Bytes it holds.
+    pub fn bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<(Candidate, bool)>()
+    }
+
     pub fn candidates(&self) -> impl Iterator<Item = Candidate> + '_ {
         self.entries.iter().map(|entry| entry.0)
     }

@@ -37,6 +37,13 @@ impl Scratch {
         }
     }
 
+    /// Bytes it holds.
+    pub fn bytes(&self) -> usize {
+        self.visited.capacity()
+            + self.pool.capacity() * size_of::<Entry>()
+            + self.fresh.capacity() * size_of::<u32>()
+    }
+
     /// Marks a row as seen; false if it was.
     #[inline(always)]
     pub fn see(&mut self, node: u32) -> bool {
@@ -68,5 +75,11 @@ impl<S: Default> Scratches<S> {
             rest.push(scratch);
         }
         result
+    }
+
+    /// Bytes that those at rest hold, `of` each.
+    pub fn bytes(&self, of: impl Fn(&S) -> usize) -> usize {
+        let rest = self.0.try_lock();
+        rest.map_or(0, |rest| rest.iter().map(of).sum())
     }
 }
