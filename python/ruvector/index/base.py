@@ -7,14 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ruvector import _core
-from ruvector.arrays import as_floats, as_ids
+from ruvector.arrays import as_floats, as_ids, check_int, check_real
 from ruvector.errors import InvalidTypeError
+from ruvector.index.where import Filter, Where, as_where
 
-__all__ = ["MAX_DIM", "MAX_K", "METRICS", "BaseIndex", "as_path", "as_rows"]
+__all__ = ["MAX_DIM", "MAX_K", "METRICS", "BaseIndex", "as_limit", "as_path", "as_rows"]
 
 METRICS = ("cosine", "l2", "ip")
 MAX_DIM = 2**20
 MAX_K = 2**31 - 1
+MAX_RESULTS = 2**28
 
 _INT64 = np.iinfo(np.int64)
 
@@ -26,6 +28,13 @@ def as_rows(value: object, name: str) -> npt.NDArray[np.float32]:
     """Return one vector or several as a float32 matrix; one becomes a matrix of one row."""
     array = as_floats(value, name, ndim=(1, 2), dtype=np.float32)
     return array if array.ndim == 2 else array.reshape(1, -1)
+
+
+def as_limit(value: object) -> int:
+    """Return `value` as a number of results, the most there may be where it is None."""
+    if value is None:
+        return MAX_RESULTS
+    return check_int(value, "max_results", low=1, high=MAX_RESULTS)
 
 
 def as_path(path: object) -> str | os.PathLike[str]:
@@ -131,6 +140,68 @@ class BaseIndex(Generic[CoreT]):
             An id that is not stored.
         """
         return self._core.get(as_ids(ids, "ids"))
+
+    def filter(self, where: Where) -> Filter:
+        """Prepare a choice of vectors for many searches.
+
+        Parameters
+        ----------
+        where : array_like of int or array_like of bool, shape (len(index),)
+            Ids, or a truth value for each of `ids`, which chooses those ids.
+
+        Returns
+        -------
+        Filter
+            For the `where` of searches. It follows changes of the index.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Wrong number of dimensions, a mask of the wrong length.
+        InvalidTypeError
+            Neither integers nor truth values.
+
+        Examples
+        --------
+        >>> from ruvector.index import FlatIndex
+        >>> index = FlatIndex(1, metric="l2")
+        >>> index.add([[0], [1], [2], [3]])
+        array([0, 1, 2, 3])
+        >>> odd = index.filter([1, 3])
+        >>> index.search([0], k=2, where=odd).ids
+        array([[1, 3]])
+        """
+        return Filter(self._core.filter(as_where(where)))
+
+    def memory_usage(self) -> dict[str, int]:
+        """Return the bytes the index takes, by part.
+
+        Returns
+        -------
+        dict of str to int
+            ``"vectors"``, ``"ids"`` and ``"lookup"`` (the table from ids to vectors), for a graph
+            also ``"links"`` (level 0), ``"upper"`` (levels above), ``"nodes"`` (what else is kept
+            for each vector) and ``"scratch"`` (working memory at rest between calls); ``"spare"``,
+            reserved for growth; and ``"total"``, all but the spare part. After one `add` of
+            everything the process takes the total up to a few per cent; after many, up to the
+            spare part more, as far as the allocator reused memory that had been written to.
+
+        Examples
+        --------
+        >>> from ruvector.index import FlatIndex
+        >>> index = FlatIndex(16)
+        >>> ids = index.add([[1.0] * 16] * 100)
+        >>> index.memory_usage()["vectors"]  # 64 bytes each, and 8 for its length
+        7200
+        """
+        parts = dict(self._core.memory())
+        return {**parts, "total": sum(parts.values()) - parts["spare"]}
+
+    def _radius(self, radius: object) -> float:
+        """Return `radius` if something can lie within it."""
+        # Negated inner products have no least value.
+        low = -float("inf") if self.metric == "ip" else 0.0
+        return check_real(radius, "radius", low=low)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index to a file, whole or not at all.

@@ -6,8 +6,9 @@ import numpy.typing as npt
 
 from ruvector import _core
 from ruvector.arrays import check_bool, check_choice, check_int
-from ruvector.index.base import MAX_DIM, MAX_K, METRICS, BaseIndex, as_path, as_rows
-from ruvector.index.results import SearchResult
+from ruvector.index.base import MAX_DIM, MAX_K, METRICS, BaseIndex, as_limit, as_path, as_rows
+from ruvector.index.results import RangeResult, SearchResult
+from ruvector.index.where import Where, as_where
 
 __all__ = ["FlatIndex"]
 
@@ -54,7 +55,9 @@ class FlatIndex(BaseIndex[_core.Flat]):
         check_choice(metric, "metric", choices=METRICS)
         self._core = _core.Flat(check_int(dim, "dim", low=1, high=MAX_DIM), metric)
 
-    def search(self, queries: npt.ArrayLike, k: int = 10) -> SearchResult:
+    def search(
+        self, queries: npt.ArrayLike, k: int = 10, *, where: Where | None = None
+    ) -> SearchResult:
         """Find the nearest vectors of each query.
 
         Parameters
@@ -63,21 +66,77 @@ class FlatIndex(BaseIndex[_core.Flat]):
             Finite numbers; one vector counts as n = 1.
         k : int, default 10
             How many; may exceed ``len(index)``, but n·k must stay within 2**28.
+        where : array_like of int, array_like of bool or Filter, optional
+            Which vectors may be found: their ids (unknown ones match nothing, repeated ones count
+            once), or a truth value for each of `ids`, or what `filter` returned.
 
         Returns
         -------
         SearchResult
-            Exact up to float32 rounding of distances.
+            Exact up to float32 rounding of distances; as many hits a query as there are vectors
+            to be found, and at most k.
 
         Raises
         ------
         InvalidArgumentError
-            Wrong shape, NaN or infinity, k out of range.
+            Wrong shape, NaN or infinity, k out of range, a mask of the wrong length.
         InvalidTypeError
             Not numeric.
         """
         rows = as_rows(queries, "queries")
-        return SearchResult(*self._core.search(rows, check_int(k, "k", low=1, high=MAX_K)))
+        k = check_int(k, "k", low=1, high=MAX_K)
+        among = None if where is None else as_where(where)
+        return SearchResult(*self._core.search(rows, k, among))
+
+    def range_search(
+        self,
+        queries: npt.ArrayLike,
+        radius: float,
+        *,
+        where: Where | None = None,
+        max_results: int | None = None,
+    ) -> RangeResult:
+        """Find all vectors within a radius of each query.
+
+        Parameters
+        ----------
+        queries : array_like, shape (n, dim) or (dim,)
+            Finite numbers; one vector counts as n = 1.
+        radius : float
+            Largest distance, in the index's metric: *squared* Euclidean under l2, ``1 - cos``
+            under cosine (neither below 0), negated inner product under ip (any sign).
+        where : array_like of int, array_like of bool or Filter, optional
+            Which vectors may be found, as in `search`.
+        max_results : int, optional
+            Most results of the call, all queries together; by default and at most 2**28.
+
+        Returns
+        -------
+        RangeResult
+            Sorted by distance, then id, query by query.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Wrong shape, NaN or infinity, a negative radius under l2 or cosine, more results than
+            `max_results`.
+        InvalidTypeError
+            Not numeric.
+
+        Examples
+        --------
+        >>> from ruvector.index import FlatIndex
+        >>> index = FlatIndex(1, metric="l2")
+        >>> index.add([[0], [1], [2], [3]])
+        array([0, 1, 2, 3])
+        >>> indptr, ids, distances = index.range_search([[0.9], [9]], radius=1.5)
+        >>> indptr, ids, distances.round(2)
+        (array([0, 3, 3]), array([1, 0, 2]), array([0.01, 0.81, 1.21], dtype=float32))
+        """
+        rows = as_rows(queries, "queries")
+        reach, limit = self._radius(radius), as_limit(max_results)
+        among = None if where is None else as_where(where)
+        return RangeResult(*self._core.range_search(rows, reach, among, limit))
 
     @classmethod
     def load(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["IndexStats", "SearchResult"]
+__all__ = ["IndexStats", "RangeResult", "SearchResult", "SearchStats", "TuneResult", "TuneStep"]
 
 
 class SearchResult(NamedTuple):
@@ -25,6 +25,85 @@ class SearchResult(NamedTuple):
     ids: npt.NDArray[np.int64]
     distances: npt.NDArray[np.float32]
     counts: npt.NDArray[np.int64]
+
+
+class RangeResult(NamedTuple):
+    """All rows within a radius of each of n queries, query after query.
+
+    Query ``i`` has ``ids[indptr[i]:indptr[i + 1]]`` at the distances of the same places, nearest
+    first, ties by id.
+
+    Attributes
+    ----------
+    indptr : ndarray of int64, shape (n + 1,)
+        Where each query's rows begin, and where the last one's end.
+    ids : ndarray of int64, shape (indptr[-1],)
+        User ids.
+    distances : ndarray of float32, shape (indptr[-1],)
+        In the index's metric: ``1 - cos``, squared Euclidean, or negated inner product.
+    """
+
+    indptr: npt.NDArray[np.int64]
+    ids: npt.NDArray[np.int64]
+    distances: npt.NDArray[np.float32]
+
+
+class SearchStats(NamedTuple):
+    """What each of n queries cost.
+
+    Attributes
+    ----------
+    hops_mean, distances_mean : float
+        Means of the arrays; NaN without queries.
+    hops : ndarray of int64, shape (n,)
+        Rows whose links were looked at, on all levels; 0 where all rows were compared instead.
+    distances : ndarray of int64, shape (n,)
+        Distances computed.
+    """
+
+    hops_mean: float
+    distances_mean: float
+    hops: npt.NDArray[np.int64]
+    distances: npt.NDArray[np.int64]
+
+
+class TuneStep(NamedTuple):
+    """One `ef` that `tune` tried.
+
+    Attributes
+    ----------
+    ef : int
+        Vectors kept in view during the walk.
+    recall : float
+        Share of the true nearest that was found.
+    queries_per_second : float
+        Of the sample, by the clock on the wall.
+    """
+
+    ef: int
+    recall: float
+    queries_per_second: float
+
+
+class TuneResult(NamedTuple):
+    """What `tune` chose, and from what.
+
+    Attributes
+    ----------
+    ef : int
+        The smallest one tried that reached the target, or else the one of highest recall.
+    recall : float
+        Its recall on the sample.
+    reached : bool
+        Whether that is at least the target.
+    table : list of TuneStep
+        All that was tried, by rising ef.
+    """
+
+    ef: int
+    recall: float
+    reached: bool
+    table: list[TuneStep]
 
 
 class IndexStats(NamedTuple):

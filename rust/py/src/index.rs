@@ -6,9 +6,11 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
+use ruvector_core::index::allowed::Filter;
 use ruvector_core::index::flat::Flat;
 use ruvector_core::index::hits::Hits;
-use ruvector_core::index::hnsw::{DEFAULT_EF, Hnsw, Params};
+use ruvector_core::index::hnsw::{DEFAULT_EF, Effort, Hnsw, Params};
+use ruvector_core::index::ranges::{Ranges, Reach};
 use ruvector_core::index::rows::Rows;
 use ruvector_core::metric::Metric;
 use ruvector_core::{Error, Result};
@@ -16,12 +18,23 @@ use ruvector_core::{Error, Result};
 use crate::arrays::{matrix, slice};
 use crate::enter::enter;
 use crate::errors::to_python;
+use crate::filter::{PyFilter, Where};
 
 type Answer<'py> = (
     Bound<'py, PyArray2<i64>>,
     Bound<'py, PyArray2<f32>>,
     Bound<'py, PyArray1<i64>>,
 );
+
+type Spans<'py> = (
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<f32>>,
+);
+
+type Efforts<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>);
+
+type Links<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i32>>);
 
 /// A change that panicked may have left anything behind.
 fn poisoned<G>(_: PoisonError<G>) -> Error {
@@ -67,6 +80,14 @@ fn answer(py: Python<'_>, hits: Hits, k: usize) -> PyResult<Answer<'_>> {
     ))
 }
 
+fn spans(py: Python<'_>, ranges: Ranges) -> Spans<'_> {
+    (
+        PyArray1::from_vec(py, ranges.indptr),
+        PyArray1::from_vec(py, ranges.ids),
+        PyArray1::from_vec(py, ranges.distances),
+    )
+}
+
 /// The methods of one kind of index: its own, and those that all have over `inner: RwLock<_>`.
 ///
 /// A class can have one block of methods alone, so its own are passed in.
@@ -97,6 +118,16 @@ macro_rules! methods {
                 let ids = slice(&ids, "ids")?;
                 let values = enter(py, 0, |_| reading(&self.inner)?.rows.get(ids))?;
                 PyArray1::from_vec(py, values).reshape([ids.len(), self.dim])
+            }
+
+            fn memory(&self, py: Python<'_>) -> PyResult<Vec<(&'static str, usize)>> {
+                enter(py, 0, |_| Ok(reading(&self.inner)?.memory()))
+            }
+
+            fn filter(&self, py: Python<'_>, r#where: Where<'_>) -> PyResult<PyFilter> {
+                let wanted = r#where.wanted()?;
+                let ids = enter(py, 0, |_| reading(&self.inner)?.rows.wanted(wanted))?;
+                Ok(Filter::new(ids).into())
             }
 
             fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
@@ -195,14 +226,49 @@ methods!(PyFlat, Flat, {
         py: Python<'py>,
         queries: PyReadonlyArray2<'py, f32>,
         k: usize,
+        r#where: Option<Where<'py>>,
     ) -> PyResult<Answer<'py>> {
         let queries = matrix(&queries, "queries")?;
+        let wanted = r#where.as_ref().map(Where::wanted).transpose()?;
         let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.len()))?;
         let work = queries.data().len().saturating_mul(rows);
         let hits = enter(py, work, |workers| {
-            reading(&self.inner)?.search(queries, k, workers)
+            let index = reading(&self.inner)?;
+            match wanted {
+                Some(wanted) => {
+                    index.search_among(queries, k, &*index.rows.allowed(wanted)?, workers)
+                }
+                None => index.search(queries, k, workers),
+            }
         })?;
         answer(py, hits, k)
+    }
+
+    fn range_search<'py>(
+        &self,
+        py: Python<'py>,
+        queries: PyReadonlyArray2<'py, f32>,
+        radius: f64,
+        r#where: Option<Where<'py>>,
+        limit: usize,
+    ) -> PyResult<Spans<'py>> {
+        let queries = matrix(&queries, "queries")?;
+        let wanted = r#where.as_ref().map(Where::wanted).transpose()?;
+        let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.len()))?;
+        let work = queries.data().len().saturating_mul(rows);
+        let ranges = enter(py, work, |workers| {
+            let index = reading(&self.inner)?;
+            let allowed = wanted
+                .map(|wanted| index.rows.allowed(wanted))
+                .transpose()?;
+            index.within(
+                queries,
+                Reach { radius, limit },
+                allowed.as_deref(),
+                workers,
+            )
+        })?;
+        Ok(spans(py, ranges))
     }
 });
 
@@ -284,8 +350,10 @@ methods!(PyHnsw, Hnsw, {
         queries: PyReadonlyArray2<'py, f32>,
         k: usize,
         ef: Option<usize>,
+        r#where: Option<Where<'py>>,
     ) -> PyResult<Answer<'py>> {
         let queries = matrix(&queries, "queries")?;
+        let wanted = r#where.as_ref().map(Where::wanted).transpose()?;
         let work = queries
             .data()
             .len()
@@ -294,9 +362,82 @@ methods!(PyHnsw, Hnsw, {
         // One query is walked by one thread, and handing it over would cost more than it.
         let work = if queries.rows() == 1 { 0 } else { work };
         let hits = enter(py, work, |workers| {
-            reading(&self.inner)?.search(queries, k, ef, workers)
+            let index = reading(&self.inner)?;
+            match wanted {
+                Some(wanted) => {
+                    index.search_among(queries, k, ef, &*index.rows.allowed(wanted)?, workers)
+                }
+                None => index.search(queries, k, ef, workers),
+            }
         })?;
         answer(py, hits, k)
+    }
+
+    fn range_search<'py>(
+        &self,
+        py: Python<'py>,
+        queries: PyReadonlyArray2<'py, f32>,
+        radius: f64,
+        ef: Option<usize>,
+        r#where: Option<Where<'py>>,
+        limit: usize,
+    ) -> PyResult<Spans<'py>> {
+        let queries = matrix(&queries, "queries")?;
+        let wanted = r#where.as_ref().map(Where::wanted).transpose()?;
+        let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.len()))?;
+        // A radius may take in every row.
+        let work = queries.data().len().saturating_mul(rows);
+        let ranges = enter(py, work, |workers| {
+            let index = reading(&self.inner)?;
+            let allowed = wanted
+                .map(|wanted| index.rows.allowed(wanted))
+                .transpose()?;
+            index.within(
+                queries,
+                Reach { radius, limit },
+                ef,
+                allowed.as_deref(),
+                workers,
+            )
+        })?;
+        Ok(spans(py, ranges))
+    }
+
+    fn effort<'py>(
+        &self,
+        py: Python<'py>,
+        queries: PyReadonlyArray2<'py, f32>,
+        k: usize,
+        ef: Option<usize>,
+        r#where: Option<Where<'py>>,
+    ) -> PyResult<Efforts<'py>> {
+        let queries = matrix(&queries, "queries")?;
+        let wanted = r#where.as_ref().map(Where::wanted).transpose()?;
+        let work = queries
+            .data()
+            .len()
+            .saturating_mul(ef.unwrap_or(DEFAULT_EF).max(k))
+            .saturating_mul(DISTANCES);
+        let effort = enter(py, work, |workers| {
+            let index = reading(&self.inner)?;
+            let allowed = wanted
+                .map(|wanted| index.rows.allowed(wanted))
+                .transpose()?;
+            index.effort(queries, k, ef, allowed.as_deref(), workers)
+        })?;
+        let Effort { hops, distances } = effort;
+        Ok((
+            PyArray1::from_vec(py, hops),
+            PyArray1::from_vec(py, distances),
+        ))
+    }
+
+    fn layer<'py>(&self, py: Python<'py>, level: usize) -> PyResult<Links<'py>> {
+        let (indptr, indices) = enter(py, 0, |_| reading(&self.inner)?.layer(level))?;
+        Ok((
+            PyArray1::from_vec(py, indptr),
+            PyArray1::from_vec(py, indices),
+        ))
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

@@ -6,6 +6,7 @@ mod arrays;
 mod batch;
 mod enter;
 mod errors;
+mod filter;
 mod graph;
 mod index;
 mod linalg;
@@ -22,6 +23,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::register(module)?;
     linalg::register(module)?;
     graph::register(module)?;
+    filter::register(module)?;
     index::register(module)?;
     mining::register(module)?;
     optim::register(module)?;

@@ -18,6 +18,20 @@ impl Bitmap {
         }
     }
 
+    /// The set of the rows whose value is true.
+    pub fn from_bools(values: &[bool]) -> Self {
+        let word = |chunk: &[bool]| {
+            let bits = chunk.iter().enumerate();
+            bits.fold(0, |word, (i, &value)| word | u64::from(value) << i)
+        };
+        let words: Vec<u64> = values.chunks(64).map(word).collect();
+        Self {
+            count: words.iter().map(|word| word.count_ones() as usize).sum(),
+            words,
+            len: values.len(),
+        }
+    }
+
     /// How many rows could belong to it.
     pub fn len(&self) -> usize {
         self.len
@@ -105,5 +119,7 @@ mod tests {
         set.resize(200);
         assert_eq!(set.rows().collect::<Vec<_>>(), [0, 63]);
         assert_eq!((set.len(), set.count()), (200, 2));
+        let bools: Vec<bool> = (0..200).map(|row| row == 0 || row == 63).collect();
+        assert_eq!(Bitmap::from_bools(&bools), set);
     }
 }

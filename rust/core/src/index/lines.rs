@@ -3,6 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};
+use crate::index::memory::spare;
 use crate::persist::Store;
 
 const LANES: usize = 16;
@@ -49,6 +50,11 @@ impl Lines {
     /// All rows, one after the other.
     pub fn data(&self) -> &[Line] {
         &self.data
+    }
+
+    /// Bytes reserved beyond the rows.
+    pub fn spare(&self) -> usize {
+        spare(&self.data)
     }
 
     /// Row `i` with the zeros behind it.

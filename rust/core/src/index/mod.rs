@@ -3,12 +3,16 @@
 //! [`flat`] compares with every row and is exact; [`hnsw`] walks a graph. Both keep their rows in
 //! a [`rows::Rows`] and answer with [`hits::Hits`].
 
+pub mod allowed;
 pub mod bitmap;
 pub mod flat;
 pub mod hits;
 pub mod hnsw;
 pub mod key;
 pub mod lines;
+pub mod memory;
 pub mod order;
+pub mod ranges;
 pub mod rows;
+pub mod scan;
 pub mod space;

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::index::lines::{Line, Lines, out_of_memory};
+use crate::index::memory::{Part, spare, table};
 use crate::index::order::Order;
 use crate::index::space::{Space, norm};
 use crate::matrix::Matrix;
@@ -213,6 +214,18 @@ impl Rows {
         let order = self.mapped.as_ref().map_or(0, |(_, order)| order.bytes());
         let lookup = table + order;
         (vectors, size_of_val(self.ids()) + lookup)
+    }
+
+    /// Bytes by part, and those reserved beyond.
+    pub fn memory(&self) -> (Vec<Part>, usize) {
+        let (vectors, _) = self.bytes();
+        let parts = vec![
+            ("vectors", vectors),
+            ("ids", size_of_val(self.ids())),
+            ("lookup", table(&self.numbers)),
+        ];
+        let reserved = self.vectors.spare() + spare(&self.norms) + spare(&self.ids);
+        (parts, reserved)
     }
 
     /// Adds the rows' sections to a file.

@@ -40,6 +40,14 @@ impl<T: Pod> Store<T> {
         }))
     }
 
+    /// Values it could hold without growing; those of a map take none of our memory.
+    pub fn capacity(&self) -> usize {
+        match &self.0 {
+            Held::Owned(values) => values.capacity(),
+            Held::Mapped { len, .. } => *len,
+        }
+    }
+
     pub fn is_mapped(&self) -> bool {
         matches!(self.0, Held::Mapped { .. })
     }

@@ -1,10 +1,13 @@
 //! Exact search: every query is compared with every row.
 
+mod among;
 mod search;
+mod within;
 
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::index::memory::{Part, SPARE};
 use crate::index::rows::Rows;
 use crate::index::space::Space;
 use crate::matrix::Matrix;
@@ -32,6 +35,13 @@ impl Flat {
     pub fn add(&mut self, vectors: Matrix<'_, f32>, ids: Option<&[i64]>) -> Result<&[i64]> {
         let added = self.rows.append(vectors, ids)?;
         Ok(&self.rows.ids()[added])
+    }
+
+    /// Bytes by part.
+    pub fn memory(&self) -> Vec<Part> {
+        let (mut parts, spare) = self.rows.memory();
+        parts.push((SPARE, spare));
+        parts
     }
 
     /// Calls `with` with the file's writer.

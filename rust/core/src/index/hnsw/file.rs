@@ -118,6 +118,7 @@ impl Hnsw {
             rows,
             graph: Graph::from_parts(params, base, upper, levels, parents, guards, entry),
             scratches: Scratches::default(),
+            filter_scratches: Scratches::default(),
         };
         // Nothing is followed before it is known to lead somewhere.
         let found = if reader.is_mapped() {

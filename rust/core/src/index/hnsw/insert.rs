@@ -14,6 +14,7 @@ use crate::pool::Workers;
 
 use super::Hnsw;
 use super::candidate::Candidate;
+use super::count::Uncounted;
 use super::graph::EMPTY;
 use super::journal::Journal;
 use super::scratch::Entry;
@@ -63,10 +64,7 @@ impl Hnsw {
     }
 
     pub(super) fn walk(&self) -> Walk<'_> {
-        Walk {
-            rows: &self.rows,
-            graph: &self.graph,
-        }
+        self.walk_counting(Uncounted)
     }
 
     fn link(

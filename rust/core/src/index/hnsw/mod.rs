@@ -5,23 +5,32 @@
 
 mod candidate;
 mod check;
+mod count;
+mod effort;
 mod file;
+mod filter;
 mod graph;
 mod guard;
 mod insert;
 mod journal;
+mod layer;
+mod marks;
+mod memory;
+mod nearest;
 mod params;
 mod scratch;
 mod search;
 mod select;
 mod stats;
 mod walk;
+mod within;
 
 use crate::error::Result;
 use crate::index::rows::Rows;
 use crate::index::space::Space;
 use crate::metric::Metric;
 
+pub use effort::Effort;
 pub use graph::Graph;
 pub use params::Params;
 pub use search::DEFAULT_EF;
@@ -32,6 +41,7 @@ pub struct Hnsw {
     pub rows: Rows,
     graph: Graph,
     scratches: scratch::Scratches,
+    filter_scratches: scratch::Scratches<filter::Scratch>,
 }
 
 impl Hnsw {
@@ -40,6 +50,7 @@ impl Hnsw {
             rows: Rows::new(Space::new(dim, metric)?),
             graph: Graph::new(params),
             scratches: scratch::Scratches::default(),
+            filter_scratches: scratch::Scratches::default(),
         })
     }
 

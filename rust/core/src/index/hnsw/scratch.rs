@@ -37,6 +37,13 @@ impl Scratch {
         }
     }
 
+    /// Bytes it holds.
+    pub fn bytes(&self) -> usize {
+        self.visited.capacity()
+            + self.pool.capacity() * size_of::<Entry>()
+            + self.fresh.capacity() * size_of::<u32>()
+    }
+
     /// Marks a row as seen; false if it was.
     #[inline(always)]
     pub fn see(&mut self, node: u32) -> bool {
@@ -49,16 +56,16 @@ impl Scratch {
 
 /// Scratches at rest.
 #[derive(Debug, Default)]
-pub struct Scratches(Mutex<Vec<Scratch>>);
+pub struct Scratches<S = Scratch>(Mutex<Vec<S>>);
 
 /// Scratches kept at rest; more threads than this allocate.
 const KEPT: usize = 64;
 
-impl Scratches {
+impl<S: Default> Scratches<S> {
     /// Calls `with` with a scratch.
     ///
     /// Never waits: a lock held by another thread when this process was forked is never released.
-    pub fn with<R>(&self, with: impl FnOnce(&mut Scratch) -> R) -> R {
+    pub fn with<R>(&self, with: impl FnOnce(&mut S) -> R) -> R {
         let rested = self.0.try_lock().ok().and_then(|mut rest| rest.pop());
         let mut scratch = rested.unwrap_or_default();
         let result = with(&mut scratch);
@@ -68,5 +75,11 @@ impl Scratches {
             rest.push(scratch);
         }
         result
+    }
+
+    /// Bytes that those at rest hold, `of` each.
+    pub fn bytes(&self, of: impl Fn(&S) -> usize) -> usize {
+        let rest = self.0.try_lock();
+        rest.map_or(0, |rest| rest.iter().map(of).sum())
     }
 }

@@ -7,6 +7,7 @@ use crate::matrix::Matrix;
 use crate::pool::Workers;
 
 use super::Hnsw;
+use super::count::{Count, Uncounted};
 use super::scratch::Scratch;
 use super::walk::Verdict;
 
@@ -15,6 +16,14 @@ const QUERIES: usize = 8;
 
 /// The least `ef` where none is asked for.
 pub const DEFAULT_EF: usize = 64;
+
+/// The pool that is asked for.
+pub(super) fn pool_size(ef: Option<usize>, k: usize) -> Result<usize> {
+    match ef {
+        Some(0) => Err(Error::invalid("ef", "is 0 but must be at least 1")),
+        ef => Ok(ef.unwrap_or(DEFAULT_EF).max(k)),
+    }
+}
 
 impl Hnsw {
     /// The `k` nearest rows of every query that a walk with a pool of `ef` rows finds.
@@ -28,10 +37,7 @@ impl Hnsw {
         ef: Option<usize>,
         workers: &Workers<'_>,
     ) -> Result<Hits> {
-        if ef == Some(0) {
-            return Err(Error::invalid("ef", "is 0 but must be at least 1"));
-        }
-        let ef = ef.unwrap_or(DEFAULT_EF).max(k);
+        let ef = pool_size(ef, k)?;
         let prepared = self.rows.space.prepare(queries)?;
         Hits::collect(queries.rows(), k, QUERIES, workers, |range, places| {
             if ef >= self.rows.len() {
@@ -41,25 +47,27 @@ impl Hnsw {
                 let mut hits = Vec::with_capacity(ef);
                 for (query, places) in range.zip(places.chunks_mut(k)) {
                     workers.check()?;
-                    self.search_one(prepared.row(query), places, ef, scratch, &mut hits);
+                    let query = prepared.row(query);
+                    self.search_one(query, places, ef, scratch, &mut hits, Uncounted);
                 }
                 Ok(())
             })
         })
     }
 
-    fn search_one(
+    pub(super) fn search_one(
         &self,
         query: &[f32],
         places: &mut [Hit],
         ef: usize,
         scratch: &mut Scratch,
         hits: &mut Vec<Hit>,
+        count: impl Count,
     ) {
         let Some(entry) = self.graph.entry() else {
             return;
         };
-        let walk = self.walk();
+        let walk = self.walk_counting(count);
         let start = walk.descend(query, entry, 0);
         walk.beam(query, start, ef, 0, scratch, |_, _| Verdict::Enter);
         hits.clear();

@@ -4,6 +4,7 @@ use crate::index::rows::Rows;
 use crate::simd::prefetch;
 
 use super::candidate::Candidate;
+use super::count::{Count, Uncounted};
 use super::graph::{EMPTY, Graph};
 use super::scratch::{Entry, Scratch};
 
@@ -23,14 +24,16 @@ pub enum Verdict {
 
 /// A graph whose first `linked` rows can be walked.
 #[derive(Clone, Copy)]
-pub struct Walk<'a> {
+pub struct Walk<'a, C = Uncounted> {
     pub rows: &'a Rows,
     pub graph: &'a Graph,
+    pub count: C,
 }
 
-impl Walk<'_> {
+impl<C: Count> Walk<'_, C> {
     #[inline(always)]
     fn distance(&self, query: &[f32], node: u32) -> f32 {
+        self.count.compare(1);
         self.rows
             .space
             .distance(query, self.rows.stored(node as usize))
@@ -47,6 +50,7 @@ impl Walk<'_> {
         for above in (level + 1..=self.graph.level(entry)).rev() {
             loop {
                 let before = best;
+                self.count.hop();
                 let links = self.graph.links(above, before.node());
                 links.iter().for_each(|&link| self.ask_for(link));
                 for &link in links {
@@ -84,6 +88,7 @@ impl Walk<'_> {
         let mut cursor = 0;
         while let Some(entry) = scratch.pool.get_mut(cursor) {
             entry.expanded = true;
+            self.count.hop();
             let node = entry.candidate.node();
             let mut fresh = std::mem::take(&mut scratch.fresh);
             fresh.clear();

@@ -1,0 +1,62 @@
+//! What searches cost, query by query.
+
+use crate::error::Result;
+use crate::index::bitmap::Bitmap;
+use crate::index::hits::NONE;
+use crate::matrix::Matrix;
+use crate::pool::Workers;
+
+use super::Hnsw;
+use super::count::Tally;
+use super::filter::Sieve;
+use super::search::pool_size;
+
+/// Steps of each query's walk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effort {
+    /// Rows whose links were looked at, on all levels.
+    pub hops: Vec<i64>,
+    /// Distances computed, those of a scan included.
+    pub distances: Vec<i64>,
+}
+
+impl Hnsw {
+    /// What a search with these arguments costs; the search itself, counted.
+    pub fn effort(
+        &self,
+        queries: Matrix<'_, f32>,
+        k: usize,
+        ef: Option<usize>,
+        allowed: Option<&Bitmap>,
+        workers: &Workers<'_>,
+    ) -> Result<Effort> {
+        let ef = pool_size(ef, k)?;
+        let prepared = self.rows.space.prepare(queries)?;
+        let sieve = allowed.map(Sieve::new);
+        let efforts = workers.map(queries.rows(), |query| {
+            let tally = Tally::default();
+            let query = prepared.row(query);
+            let mut places = vec![NONE; k.min(self.rows.len())];
+            match (&sieve, allowed) {
+                (Some(sieve), Some(allowed)) => {
+                    let few = self.is_few(allowed.count(), ef);
+                    let walked = !few
+                        && self.filter_scratches.with(|scratch| {
+                            self.search_one_among(query, &mut places, ef, sieve, scratch, &tally)
+                        });
+                    if !walked {
+                        tally.scan(allowed.count());
+                    }
+                }
+                _ if ef >= self.rows.len() => tally.scan(self.rows.len()),
+                _ => self.scratches.with(|scratch| {
+                    let mut hits = Vec::new();
+                    self.search_one(query, &mut places, ef, scratch, &mut hits, &tally);
+                }),
+            }
+            Ok((tally.hops.get() as i64, tally.distances.get() as i64))
+        })?;
+        let (hops, distances) = efforts.into_iter().unzip();
+        Ok(Effort { hops, distances })
+    }
+}
