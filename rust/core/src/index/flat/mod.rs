@@ -1,6 +1,16 @@
 //! Exact search: every query is compared with every row.
+//!
+//! Batches go through matrix products, which tell nearly all rows to be too far; the others are
+//! compared one by one, so that results are those of comparing everything.
 
+mod best;
+mod bounds;
+mod direct;
+mod numbers;
+mod product;
+mod scan;
 mod search;
+mod shortlist;
 
 use std::path::Path;
 
@@ -11,7 +21,7 @@ use crate::matrix::Matrix;
 use crate::metric::Metric;
 use crate::persist::{Reader, Writer};
 
-pub use search::nearest;
+pub use search::{exact, nearest};
 
 const KIND: &str = "flat index";
 
@@ -66,5 +76,7 @@ impl Flat {
     }
 }
 
+#[cfg(test)]
+mod product_tests;
 #[cfg(test)]
 mod tests;
