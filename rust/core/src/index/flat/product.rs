@@ -16,7 +16,7 @@ use super::scan::scan;
 use super::shortlist::Shortlist;
 
 /// Fewer queries are compared one by one: rows would not be worth packing.
-pub const LEAST_QUERIES: usize = 6;
+const LEAST_QUERIES: usize = 8;
 
 /// With more results, or more than this part of the rows, lists would hardly leave rows out.
 const MOST_KEPT: usize = 4096;

@@ -159,6 +159,8 @@ fn queries_in_several_groups_keep_their_places() {
     let all: Vec<u32> = (0..rows as u32).collect();
     let want = slowly(&index, queries, 4, &all);
     for threads in [1, 2, 5] {
+        let none = index.search(queries.slice(0, 0), 4, &Workers::of(threads));
+        assert!(none.unwrap().counts.is_empty());
         let got = index.search(queries, 4, &Workers::of(threads)).unwrap();
         assert_eq!(got, want, "{threads} threads");
     }

@@ -59,7 +59,10 @@ pub fn exact(
         && (threads * kept * 8 <= numbers.len());
     if !split {
         // Groups of equal size, as many for each thread.
-        let groups = count.div_ceil(most).max(threads.min(count.div_ceil(16)));
+        let groups = count
+            .div_ceil(most)
+            .max(threads.min(count.div_ceil(16)))
+            .max(1);
         let group = count.div_ceil(groups.next_multiple_of(threads)).max(1);
         let group = group.max(most.min(16));
         return Hits::collect(count, k, group, workers, |range, places| {
