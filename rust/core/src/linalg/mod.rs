@@ -2,5 +2,6 @@
 
 pub mod gemm;
 mod pack;
+pub mod panels;
 pub mod similarity;
 pub mod unit;

@@ -32,7 +32,8 @@ pub(super) fn pack<T: Real>(source: Strided<'_, T>, width: usize, multiple: usiz
             panel.fill(T::zero());
         }
         if source.col_stride == 1 {
-            transpose(data, source.row_stride, lines, stride, panel);
+            let line = |i: usize| &data[i * source.row_stride..i * source.row_stride + depth];
+            transpose(line, lines, stride, panel);
             continue;
         }
         for (k, step) in panel.chunks_exact_mut(stride).enumerate() {
@@ -43,19 +44,34 @@ pub(super) fn pack<T: Real>(source: Strided<'_, T>, width: usize, multiple: usiz
     }
 }
 
-/// Copies `lines` contiguous lines into the columns of `panel`, square by square: a square is
-/// transposed in registers.
-fn transpose<T: Real>(data: &[T], row_stride: usize, lines: usize, stride: usize, panel: &mut [T]) {
+/// As [`pack`] for lines that lie anywhere, `width` lines to a panel.
+pub(super) fn pack_lines<T: Real>(lines: &[&[T]], width: usize, multiple: usize, out: &mut [T]) {
+    let depth = lines.first().map_or(0, |line| line.len());
+    for (lines, panel) in lines.chunks(width).zip(out.chunks_mut(width * depth)) {
+        let stride = lines.len().next_multiple_of(multiple);
+        if lines.len() < stride {
+            panel.fill(T::zero());
+        }
+        transpose(|i| lines[i], lines.len(), stride, panel);
+    }
+}
+
+/// Copies `lines` lines into the columns of `panel`, square by square: a square is transposed in
+/// registers.
+fn transpose<'a, T: Real>(
+    line: impl Fn(usize) -> &'a [T],
+    lines: usize,
+    stride: usize,
+    panel: &mut [T],
+) {
     const SIDE: usize = 4;
     let depth = panel.len() / stride;
     let squares = depth - depth % SIDE;
     let mut first = 0;
     while first + SIDE <= lines {
-        let line = |i: usize| {
-            let start = (first + i) * row_stride;
-            data[start..start + squares].as_chunks::<SIDE>().0
-        };
-        let (a, b, c, d) = (line(0), line(1), line(2), line(3));
+        let squares_of = |i: usize| line(first + i)[..squares].as_chunks::<SIDE>().0;
+        let (a, b) = (squares_of(0), squares_of(1));
+        let (c, d) = (squares_of(2), squares_of(3));
         let steps = panel.chunks_exact_mut(SIDE * stride);
         for ((((steps, a), b), c), d) in steps.zip(a).zip(b).zip(c).zip(d) {
             for k in 0..SIDE {
@@ -65,14 +81,13 @@ fn transpose<T: Real>(data: &[T], row_stride: usize, lines: usize, stride: usize
         }
         for k in squares..depth {
             for i in first..first + SIDE {
-                panel[k * stride + i] = data[i * row_stride + k];
+                panel[k * stride + i] = line(i)[k];
             }
         }
         first += SIDE;
     }
     for i in first..lines {
-        let line = &data[i * row_stride..i * row_stride + depth];
-        for (place, &value) in panel[i..].iter_mut().step_by(stride).zip(line) {
+        for (place, &value) in panel[i..].iter_mut().step_by(stride).zip(line(i)) {
             *place = value;
         }
     }

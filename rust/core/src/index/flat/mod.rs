@@ -1,7 +1,17 @@
 //! Exact search: every query is compared with every row.
+//!
+//! Batches go through matrix products, which tell nearly all rows to be too far; the others are
+//! compared one by one, so that results are those of comparing everything.
 
 mod among;
+mod best;
+mod bounds;
+mod direct;
+mod numbers;
+mod product;
+mod scan;
 mod search;
+mod shortlist;
 mod within;
 
 use std::path::Path;
@@ -15,7 +25,7 @@ use crate::metric::Metric;
 use crate::persist::{Reader, Writer};
 use crate::pool::Workers;
 
-pub use search::nearest;
+pub use search::{exact, nearest};
 
 const KIND: &str = "flat index";
 
@@ -98,5 +108,7 @@ impl Flat {
     }
 }
 
+#[cfg(test)]
+mod product_tests;
 #[cfg(test)]
 mod tests;

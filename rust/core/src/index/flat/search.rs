@@ -1,21 +1,24 @@
 //! The k nearest rows by comparing with all of them.
 
-use std::collections::BinaryHeap;
+use std::ops::Range;
 
 use super::Flat;
+use super::best::Best;
+use super::numbers::Numbers;
+use super::{direct, product};
 use crate::error::Result;
-use crate::index::hits::{Hit, Hits};
-use crate::index::key;
+use crate::index::bitmap::Bitmap;
+use crate::index::hits::{Hit, Hits, NONE};
 use crate::index::lines::Lines;
 use crate::index::rows::Rows;
 use crate::matrix::Matrix;
 use crate::pool::Workers;
 
-/// Queries that pass over the rows together, so that a row read once serves all of them.
-const QUERIES: usize = 16;
+/// Multiplications that are worth another thread.
+const WORK: usize = 1 << 20;
 
-/// Rows between two looks at whether to stop.
-const BLOCK: usize = 4096;
+/// Results that threads with parts of the rows may keep until they are merged.
+const MERGED: usize = 1 << 17;
 
 impl Flat {
     /// The `k` nearest rows of every query.
@@ -26,49 +29,122 @@ impl Flat {
         workers: &Workers<'_>,
     ) -> Result<Hits> {
         let prepared = self.rows.space.prepare(queries)?;
-        Hits::collect(queries.rows(), k, QUERIES, workers, |range, places| {
-            nearest(&self.rows, &prepared, range, places, workers)
-        })
+        exact(&self.rows, &prepared, queries.rows(), k, None, workers)
     }
 }
 
-/// Fills the `k` places of each query in `range` with its nearest rows.
+/// The `k` nearest of the rows that are `allowed` (all without a bitmap), for each of the first
+/// `count` queries, on all threads.
+///
+/// Distances are those of [`Space::distance`](crate::index::space::Space::distance), and results
+/// do not depend on how the work is divided.
+pub fn exact(
+    rows: &Rows,
+    queries: &Lines,
+    count: usize,
+    k: usize,
+    allowed: Option<&Bitmap>,
+    workers: &Workers<'_>,
+) -> Result<Hits> {
+    let mut list = Vec::new();
+    let numbers = Numbers::allowed(rows.len(), allowed, &mut list);
+    let kept = k.min(numbers.len());
+    let values = queries.per_row() * 16;
+    let work = (values * numbers.len()).saturating_mul(count) / WORK;
+    let threads = workers.threads().min(work).max(1);
+    let most = most_queries(values, count, numbers.len(), kept);
+    let split = threads > 1
+        && count <= most
+        && threads * count * kept <= MERGED
+        && (threads * kept * 8 <= numbers.len());
+    if !split {
+        // Groups of equal size, as many for each thread.
+        let groups = count
+            .div_ceil(most)
+            .max(threads.min(count.div_ceil(16)))
+            .max(1);
+        let group = count.div_ceil(groups.next_multiple_of(threads)).max(1);
+        let group = group.max(most.min(16));
+        return Hits::collect(count, k, group, workers, |range, places| {
+            fill(rows, queries, range, places, k, numbers, workers)
+        });
+    }
+    Hits::collect(count, k, count, workers, |range, places| {
+        let share = numbers.len().div_ceil(threads);
+        let mut found = vec![NONE; threads * count * kept];
+        workers.for_each_piece(&mut found, count * kept, |part, places| {
+            let start = part * share;
+            let numbers = numbers.part(start..numbers.len().min(start + share));
+            fill(rows, queries, range.clone(), places, kept, numbers, workers)
+        })?;
+        for (query, places) in places.chunks_mut(k).enumerate() {
+            let mut best = Best::new(kept);
+            for part in found.chunks(count * kept) {
+                best.merge(&part[query * kept..(query + 1) * kept]);
+            }
+            best.write(places);
+        }
+        Ok(())
+    })
+}
+
+/// Fills the places of each query in `range` with its nearest rows among those that are
+/// `allowed`, on the calling thread.
 pub fn nearest(
     rows: &Rows,
     queries: &Lines,
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
     places: &mut [Hit],
+    allowed: Option<&Bitmap>,
     workers: &Workers<'_>,
 ) -> Result<()> {
+    let mut list = Vec::new();
+    let numbers = Numbers::allowed(rows.len(), allowed, &mut list);
     let k = places.len() / range.len().max(1);
-    let kept = k.min(rows.len());
-    let ids = rows.ids();
-    // The furthest kept is on top, the larger id above among equals.
-    let mut heaps: Vec<BinaryHeap<(u32, i64)>> = range.clone().map(|_| BinaryHeap::new()).collect();
-    for block in (0..rows.len()).step_by(BLOCK) {
-        workers.check()?;
-        for (i, &id) in (block..).zip(&ids[block..rows.len().min(block + BLOCK)]) {
-            let row = rows.stored(i);
-            for (heap, query) in heaps.iter_mut().zip(range.clone()) {
-                let distance = rows.space.distance(queries.row(query), row);
-                let candidate = (key::ordered(rows.space.shown(distance)), id);
-                if heap.len() < kept {
-                    heap.push(candidate);
-                } else if let Some(mut worst) = heap.peek_mut()
-                    && candidate < *worst
-                {
-                    *worst = candidate;
-                }
-            }
-        }
+    if k == 0 {
+        return Ok(());
     }
-    for (heap, places) in heaps.into_iter().zip(places.chunks_mut(k)) {
-        for (place, (distance, id)) in places.iter_mut().zip(heap.into_sorted_vec()) {
-            *place = Hit {
-                distance: key::distance(distance),
-                id,
-            };
-        }
+    let values = queries.per_row() * 16;
+    let most = most_queries(values, range.len(), numbers.len(), k.min(numbers.len()));
+    for (start, places) in range.clone().step_by(most).zip(places.chunks_mut(most * k)) {
+        let part = start..range.end.min(start + most);
+        fill(rows, queries, part, places, k, numbers, workers)?;
+    }
+    Ok(())
+}
+
+/// Queries that one thread should take at a time.
+fn most_queries(values: usize, queries: usize, rows: usize, kept: usize) -> usize {
+    if product::pays(queries, rows, kept) {
+        product::most_queries(values, kept)
+    } else {
+        direct::QUERIES
+    }
+}
+
+fn fill(
+    rows: &Rows,
+    queries: &Lines,
+    range: Range<usize>,
+    places: &mut [Hit],
+    k: usize,
+    numbers: Numbers<'_>,
+    workers: &Workers<'_>,
+) -> Result<()> {
+    let kept = k.min(numbers.len());
+    if kept == 0 {
+        return Ok(());
+    }
+    let queries: Vec<&[f32]> = range.map(|query| queries.row(query)).collect();
+    let bests = if product::pays(queries.len(), numbers.len(), kept) {
+        product::compare(rows, &queries, numbers, kept, workers)?
+    } else {
+        let mut bests: Vec<Best> = queries.iter().map(|_| Best::new(kept)).collect();
+        direct::compare(rows, &queries, numbers.iter(), &mut bests, workers)?;
+        bests
+    };
+    for (best, places) in bests.into_iter().zip(places.chunks_mut(k)) {
+        best.write(places);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The approximate k nearest rows.
 
 use crate::error::{Error, Result};
-use crate::index::flat::nearest;
+use crate::index::flat::exact;
 use crate::index::hits::{Hit, Hits};
 use crate::matrix::Matrix;
 use crate::pool::Workers;
@@ -39,10 +39,10 @@ impl Hnsw {
     ) -> Result<Hits> {
         let ef = pool_size(ef, k)?;
         let prepared = self.rows.space.prepare(queries)?;
+        if ef >= self.rows.len() {
+            return exact(&self.rows, &prepared, queries.rows(), k, None, workers);
+        }
         Hits::collect(queries.rows(), k, QUERIES, workers, |range, places| {
-            if ef >= self.rows.len() {
-                return nearest(&self.rows, &prepared, range, places, workers);
-            }
             self.scratches.with(|scratch| {
                 let mut hits = Vec::with_capacity(ef);
                 for (query, places) in range.zip(places.chunks_mut(k)) {
