@@ -36,7 +36,7 @@ def algorithms(request, tmp_path, monkeypatch):
     else:
         (folder / "base").mkdir(parents=True)
         (folder / "base" / "module.py").write_text(STAND_IN, encoding="utf-8")
-    shutil.copytree(ADAPTER, folder / "ruvector")
+    shutil.copytree(ADAPTER, folder / "ruvector", dirs_exist_ok=True)
     before = set(sys.modules)
     monkeypatch.syspath_prepend(tmp_path)
     yield folder
