@@ -1,12 +1,20 @@
-"""The README's Python runs as it stands there."""
+"""The Python in the README and in the documentation runs as it stands there."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-README = Path(__file__).resolve().parents[1] / "README.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+
+
+def python_in(page):
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+BLOCKS = python_in(README)
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
@@ -22,3 +30,21 @@ def test_the_main_job_is_shown_in_under_twenty_lines():
     lines = [line for line in BLOCKS[0].splitlines() if line.strip()]
     assert "ruvector.HNSW" in BLOCKS[0]
     assert len(lines) < 20
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
+    """One block after the other, in one namespace, as a reader would run them."""
+    monkeypatch.chdir(tmp_path)
+    if any("sklearn" in block for block in python_in(page)):
+        pytest.importorskip("sklearn", minversion="1.6")
+    names: dict[str, object] = {}
+    for number, block in enumerate(python_in(page)):
+        exec(compile(block, f"{page}:{number}", "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_to_files(page):
+    targets = re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8"))
+    missing = [t for t in targets if "://" not in t and not (page.parent / t).is_file()]
+    assert missing == []

@@ -3,12 +3,19 @@
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 from ruvector import _core
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
-from ruvector.runtime import get_num_threads, set_num_threads, show_versions, simd_level
+from ruvector.runtime import (
+    get_num_threads,
+    set_num_threads,
+    show_versions,
+    simd_level,
+    use_threads,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +57,37 @@ def test_a_number_of_another_type_changes_nothing(number):
     with pytest.raises(InvalidTypeError, match=r"num_threads is .* but must be an integer"):
         set_num_threads(number)
     assert get_num_threads() == 2
+
+
+def test_a_block_has_its_own_number_in_its_own_thread():
+    set_num_threads(2)
+    seen = []
+    with use_threads(5):
+        seen.append(get_num_threads())
+        with use_threads(7):
+            seen.append(get_num_threads())
+            set_num_threads(3)
+            other = threading.Thread(target=lambda: seen.append(get_num_threads()))
+            other.start()
+            other.join()
+        seen.append(get_num_threads())
+    assert [*seen, get_num_threads()] == [5, 7, 3, 5, 3]
+
+
+def test_a_block_ends_with_an_exception_too():
+    set_num_threads(2)
+    with pytest.raises(KeyError), use_threads(5):
+        raise KeyError
+    assert get_num_threads() == 2
+
+
+@pytest.mark.parametrize("number", [0, -1, _core.MAX_THREADS + 1, "2", 2.0, True, None])
+def test_a_block_of_no_number_is_not_entered(number):
+    set_num_threads(2)
+    entered = []
+    with pytest.raises((InvalidArgumentError, InvalidTypeError)), use_threads(number):
+        entered.append(number)
+    assert (entered, get_num_threads()) == ([], 2)
 
 
 @pytest.mark.parametrize("text", ["1", "3", " 5 "])

@@ -179,6 +179,11 @@ def check_target(folder: str | os.PathLike[str]) -> None:
 
 def _read_manifest(root: Path) -> dict[str, Any]:
     path = root / _MANIFEST
+    if root.is_file():
+        raise InvalidArgumentError(
+            f"{root} is a file but a model is a folder; an index has commands of its own, such as: "
+            f"ruvector index info {root}"
+        )
     if not path.exists():
         raise FileNotFoundError(
             f"{root} holds no model; make one with: ruvector train GRAPH -o {root}"

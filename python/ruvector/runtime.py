@@ -1,13 +1,16 @@
 """Threads, SIMD level and versions of this process."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 
 from ruvector import _core
 from ruvector.arrays import check_int
 
-__all__ = ["get_num_threads", "set_num_threads", "show_versions", "simd_level"]
+__all__ = ["get_num_threads", "set_num_threads", "show_versions", "simd_level", "use_threads"]
 
-_OPTIONAL = ("scipy", "networkx", "tqdm")
+_OPTIONAL = ("scipy", "networkx", "scikit-learn", "tqdm")
 
 
 def set_num_threads(num_threads: int) -> None:
@@ -40,14 +43,46 @@ def set_num_threads(num_threads: int) -> None:
     _core.set_num_threads(check_int(num_threads, "num_threads", low=1, high=_core.MAX_THREADS))
 
 
+@contextmanager
+def use_threads(num_threads: int) -> Iterator[None]:
+    """Set the number of threads for calls made inside the block by the thread that entered it.
+
+    Other threads keep theirs, so that a server's workers can differ. Results do not depend on it.
+
+    Parameters
+    ----------
+    num_threads : int
+        1 to 1024. With 1 everything runs on the calling thread.
+
+    Raises
+    ------
+    InvalidTypeError
+        Not an integer.
+    InvalidArgumentError
+        Out of range.
+
+    Examples
+    --------
+    >>> from ruvector.runtime import get_num_threads, use_threads
+    >>> with use_threads(1):
+    ...     get_num_threads()
+    1
+    """
+    before = _core.use_threads(check_int(num_threads, "num_threads", low=1, high=_core.MAX_THREADS))
+    try:
+        yield
+    finally:
+        _core.use_threads(before)
+
+
 def get_num_threads() -> int:
     """Return the number of threads that parallel calls use.
 
     Returns
     -------
     int
-        What `set_num_threads` was given last, else what ``RUVECTOR_NUM_THREADS`` says, else the
-        number of cores that this process may run on.
+        What `use_threads` says around this call, else what `set_num_threads` was given last, else
+        what ``RUVECTOR_NUM_THREADS`` says, else the number of cores that this process may run on.
 
     Examples
     --------

@@ -9,12 +9,19 @@ import sys
 from collections.abc import Sequence
 
 from ruvector._core import __version__
-from ruvector.cli import demo, evaluate, info, search, train
+from ruvector.cli import demo, evaluate, index, info, search, train
 from ruvector.errors import RuvectorError
 
 __all__ = ["main"]
 
-COMMANDS = {"demo": demo, "train": train, "search": search, "evaluate": evaluate, "info": info}
+COMMANDS = {
+    "demo": demo,
+    "train": train,
+    "search": search,
+    "evaluate": evaluate,
+    "info": info,
+    "index": index,
+}
 
 _EXAMPLES = """\
 examples:
@@ -23,6 +30,9 @@ examples:
   ruvector train edges.csv --features x.npy -o model --task link
   ruvector evaluate model                     figures beside those of the baselines
   ruvector search model --node 17 -k 5        nodes like node 17
+  ruvector index build vectors.npy -o vectors.ruv --metric l2
+  ruvector index search vectors.ruv --vector queries.npy -k 5
+  ruvector index tune vectors.ruv --queries queries.npy --target 0.99
 
 exit codes: 0 done, 1 failed, 2 wrong usage
 """

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ruvector.arrays import check_int
-from ruvector.cli._table import table
+from ruvector.cli._hits import render_hits
 from ruvector.errors import InvalidArgumentError
 from ruvector.graph_files import read_array
 from ruvector.model import Model
@@ -50,12 +50,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def render(result: dict[str, Any]) -> str:
-    blocks = []
-    for hits in result["hits"]:
-        rows = [(rank + 1, *hit.values()) for rank, hit in enumerate(hits)]
-        header = ("rank", *hits[0]) if hits else ("rank",)
-        blocks.append(table(rows, header=header))
-    return "\n\n".join(blocks)
+    return render_hits(result["hits"])
 
 
 def _hits(

@@ -3,6 +3,7 @@
 //! Never rayon's global pool: a child made by `fork` inherits its locks but not its threads and
 //! would wait for ever. Pools are kept by process id instead, so a child starts its own.
 
+use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
@@ -19,6 +20,11 @@ pub const THREADS_VARIABLE: &str = "RUVECTOR_NUM_THREADS";
 
 static NUM_THREADS: AtomicUsize = AtomicUsize::new(0);
 
+thread_local! {
+    /// What [`use_threads`] set on this thread; 0 for nothing.
+    static HERE: Cell<usize> = const { Cell::new(0) };
+}
+
 struct Entry {
     process: u32,
     pool: ThreadPool,
@@ -31,21 +37,39 @@ static POOLS: [AtomicPtr<Entry>; MAX_THREADS + 1] =
 
 /// Threads that parallel calls use from now on.
 pub fn set_num_threads(threads: usize) -> Result<()> {
-    if threads == 0 || threads > MAX_THREADS {
-        return Err(Error::invalid(
-            "num_threads",
-            format!("is {threads} but must lie between 1 and {MAX_THREADS}"),
-        ));
+    if threads == 0 {
+        return Err(out_of_range(threads));
     }
-    NUM_THREADS.store(threads, Ordering::Relaxed);
+    NUM_THREADS.store(in_range(threads)?, Ordering::Relaxed);
     Ok(())
 }
 
-/// Threads that parallel calls use: what was set, else the environment's number, else one a core.
+/// Threads for calls that start on the calling thread, whatever the process has set; 0 goes back
+/// to that. Returns what held here before.
+pub fn use_threads(threads: usize) -> Result<usize> {
+    Ok(HERE.replace(in_range(threads)?))
+}
+
+fn in_range(threads: usize) -> Result<usize> {
+    if threads > MAX_THREADS {
+        return Err(out_of_range(threads));
+    }
+    Ok(threads)
+}
+
+fn out_of_range(threads: usize) -> Error {
+    Error::invalid(
+        "num_threads",
+        format!("is {threads} but must lie between 1 and {MAX_THREADS}"),
+    )
+}
+
+/// Threads that parallel calls use: what was set for this thread, else for the process, else the
+/// environment's number, else one a core.
 pub fn num_threads() -> usize {
-    match NUM_THREADS.load(Ordering::Relaxed) {
-        0 => default_threads(),
-        threads => threads,
+    match (HERE.get(), NUM_THREADS.load(Ordering::Relaxed)) {
+        (0, 0) => default_threads(),
+        (0, threads) | (threads, _) => threads,
     }
 }
 
@@ -232,6 +256,18 @@ mod tests {
     fn zero_threads_are_refused() {
         assert!(set_num_threads(0).is_err());
         assert!(set_num_threads(MAX_THREADS + 1).is_err());
+    }
+
+    #[test]
+    fn a_number_for_one_thread_is_seen_by_no_other() {
+        let before = num_threads();
+        assert_eq!(use_threads(before + 7).unwrap(), 0);
+        assert_eq!(num_threads(), before + 7);
+        let elsewhere = std::thread::spawn(num_threads).join().unwrap();
+        assert_eq!(elsewhere, before);
+        assert!(use_threads(MAX_THREADS + 1).is_err());
+        assert_eq!(use_threads(0).unwrap(), before + 7);
+        assert_eq!(num_threads(), before);
     }
 
     #[test]

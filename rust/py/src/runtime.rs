@@ -12,6 +12,11 @@ fn set_num_threads(py: Python<'_>, num_threads: usize) -> PyResult<()> {
 }
 
 #[pyfunction]
+fn use_threads(py: Python<'_>, num_threads: usize) -> PyResult<usize> {
+    pool::use_threads(num_threads).map_err(|error| to_python(py, error))
+}
+
+#[pyfunction]
 fn get_num_threads() -> usize {
     pool::num_threads()
 }
@@ -33,6 +38,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("MAX_THREADS", pool::MAX_THREADS)?;
     module.add_function(wrap_pyfunction!(set_num_threads, module)?)?;
+    module.add_function(wrap_pyfunction!(use_threads, module)?)?;
     module.add_function(wrap_pyfunction!(get_num_threads, module)?)?;
     module.add_function(wrap_pyfunction!(simd_level, module)?)?;
     module.add_function(wrap_pyfunction!(simd_levels, module)?)?;
