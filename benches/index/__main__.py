@@ -19,8 +19,8 @@ from .report import report
 from .run import Bench
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = {"rows": 5000, "rounds": 1, "seconds": 0.02}
-FULL = {"rows": None, "rounds": 3, "seconds": 0.5}
+QUICK = {"rows": 5000, "rounds": 1, "seconds": 0.02, "builds": [2, 1]}
+FULL = {"rows": None, "rounds": 3, "seconds": 0.5, "builds": [2, 1]}
 
 
 def machine():
@@ -77,6 +77,7 @@ def main():
     parser.add_argument("--peers", default="", help=", ".join(PEERS))
     parser.add_argument("--quick", action="store_true", help="few rows: tries the bench itself")
     parser.add_argument("--rows", type=int, help="take only the first ones")
+    parser.add_argument("--one-build", action="store_true", help="with two threads alone")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="for the tables")
     parser.add_argument("--results", type=Path, default=ROOT / ".bench" / "index")
     parser.add_argument("--report", action="store_true", help="measure nothing")
@@ -87,6 +88,8 @@ def main():
     settings = dict(QUICK if arguments.quick else FULL)
     if arguments.rows:
         settings["rows"] = arguments.rows
+    if arguments.one_build:
+        settings["builds"] = [2]
     if not arguments.report and not arguments.figures:
         for name in names(arguments.data, data.NAMES):
             measure(name, names(arguments.peers, PEERS), results, settings)

@@ -35,18 +35,20 @@ def speed(target, beside=REFERENCE, ours=OURS):
     )
 
 
+def build_of(results, peer):
+    """Return the figures of the build by one thread, or of the only one."""
+    builds = results["peers"].get(peer, {}).get("build", {})
+    return builds.get("1") or next(iter(builds.values()), {})
+
+
 def build(results, _clock):
     """Processor seconds over the reference's."""
-    seconds = [
-        results["peers"].get(name, {}).get("build", {}).get("cpu_s") for name in (OURS, REFERENCE)
-    ]
-    return divided(*seconds)
+    return divided(*(build_of(results, name).get("cpu_s") for name in (OURS, REFERENCE)))
 
 
 def build_threads(results, _clock):
-    figures = results["peers"].get(OURS, {})
-    one, two = (figures.get(key, {}).get("wall_s") for key in ("build", "build_2_threads"))
-    return divided(one, two)
+    builds = results["peers"].get(OURS, {}).get("build", {})
+    return divided(*(builds.get(threads, {}).get("wall_s") for threads in ("1", "2")))
 
 
 def search_threads(results, _clock):
@@ -57,13 +59,13 @@ def search_threads(results, _clock):
 
 def same_graph(results, _clock):
     """1 where one thread and two write the same file."""
-    same = results["peers"].get(OURS, {}).get("same_file_with_2_threads")
+    same = results["peers"].get(OURS, {}).get("same_file")
     return None if same is None else float(same)
 
 
 def memory(peer):
     def value(results, _clock):
-        built = results["peers"].get(peer, {}).get("build", {})
+        built = build_of(results, peer)
         return divided(built.get("held_mib"), built.get("raw_mib"))
 
     return value

@@ -4,13 +4,14 @@ Installs the peers at their versions, each apart, so that one that fails does no
 and the newest wheel of ruvector in WHEELS. What is installed already stays.
 """
 
+import json
 import subprocess
 import sys
 import venv
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from index.peers import PEERS
+from index.peers import FAILED, PEERS
 
 TOOLS = ("numpy==2.4.6", "matplotlib>=3.10", "numkong==7.8.6")
 # hnswlib comes as source, and is to have this machine's instructions, not those of a wheel that
@@ -39,10 +40,13 @@ def main():
     problem = install(python, *TOOLS)
     if problem:
         sys.exit(f"{', '.join(TOOLS)}: {problem}")
-    for _, wanted in PEERS.values():
+    failed = {}
+    for name, (_, wanted) in PEERS.items():
         problem = wanted and install(python, *MORE.get(wanted.split("==")[0], ()), wanted)
         if problem:
-            print(f"{wanted} does not install: {problem}", file=sys.stderr)
+            failed[name] = f"{wanted} does not install: {problem}"
+            print(failed[name], file=sys.stderr)
+    (folder / FAILED).write_text(json.dumps(failed))
     wheel = max(wheels.glob("ruvector-*.whl"), key=lambda path: path.stat().st_mtime)
     problem = install(python, "--force-reinstall", "--no-deps", str(wheel))
     if problem:

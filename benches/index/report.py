@@ -1,8 +1,9 @@
 """Tables in Markdown of what was measured."""
 
-from .aims import OURS, REFERENCE, SMALL, aims, divided, filtered_qps, qps, verdict
+from .aims import OURS, REFERENCE, SMALL, aims, build_of, divided, filtered_qps, qps, verdict
 from .run import SHARES, TARGETS
 
+GROWTH = ("synth50k", "synth200k", "synth1m")
 BATCHES = [f"{target} batch" for target in TARGETS]
 
 
@@ -22,7 +23,7 @@ def table(head, rows):
 
 
 def measured(results):
-    return {name: f for name, f in results["peers"].items() if "build" in f}
+    return {name: f for name, f in results["peers"].items() if "knobs" in f}
 
 
 def best_peer(results, key, clock):
@@ -58,16 +59,16 @@ def search_table(results, clock):
 def build_table(results, clock):
     """Knobs and speeds stand beside the seconds: a cheaper build may have made a worse graph."""
     rows = []
-    reference = results["peers"].get(REFERENCE, {}).get("build", {}).get("cpu_s")
+    reference = build_of(results, REFERENCE).get("cpu_s")
     for name, figures in measured(results).items():
-        one, two = figures["build"], figures["build_2_threads"]
-        same = figures.get("same_file_with_2_threads")
+        one, same = build_of(results, name), figures.get("same_file")
+        walls = [figures["build"].get(threads, {}).get("wall_s") for threads in ("1", "2")]
         rows.append(
             [
                 name,
                 number(one["cpu_s"]),
                 number(divided(one["cpu_s"], reference)),
-                f"{one['wall_s']:.2f} / {two['wall_s']:.2f}",
+                " / ".join(map(number, walls)),
                 {True: "yes", False: "no", None: "–"}[same],
                 f"{one['held_mib']:.0f} ({one['held_mib'] / one['raw_mib']:.2f})",
                 f"{one['peak_mib']:.0f}",
@@ -98,6 +99,29 @@ def rest_table(results, clock):
     rows.append(["int8 distances alone", "", "", "", "", "", *scan])
     head = ["library", "µs a call", "file MiB", "save s", "load s", "open mapped s"]
     return table([*head, *(f"{share:.1%} filter" for share in SHARES)], rows)
+
+
+def sizes(every):
+    """Return the results of the same data in growing numbers."""
+    return [every[name] for name in GROWTH if name in every]
+
+
+def growth(every, clock):
+    """Yield each library with its build seconds and µs a query at .95, for each of the sizes."""
+    of_sizes = sizes(every)
+    for name in dict.fromkeys(name for results in of_sizes for name in measured(results)):
+        built = [build_of(results, name).get("cpu_s") for results in of_sizes]
+        speeds = [qps(results, name, "0.95 batch", clock) for results in of_sizes]
+        yield name, built, [divided(1e6, speed) for speed in speeds]
+
+
+def growth_table(every, clock):
+    rows = [
+        [name, " / ".join(map(number, built)), " / ".join(map(number, found))]
+        for name, built, found in growth(every, clock)
+    ]
+    counts = " / ".join(f"{results['rows']:,}" for results in sizes(every))
+    return table([counts, "build, CPU s", "µs a query at .95, batch, one thread"], rows)
 
 
 def aims_table(every, clock):
@@ -148,5 +172,7 @@ def report(every, clock):
             rest_table(results, clock),
         ]
         parts += [reasons(results)]
+    if len(sizes(every)) > 1:
+        parts += ["### Growth\n", growth_table(every, clock)]
     parts += ["### Against floors and aims\n", aims_table(every, clock)]
     return "\n".join(parts)

@@ -16,9 +16,10 @@ CURVE_STEP = 1.5  # a curve's knobs grow by this factor
 
 
 class Bench:
-    def __init__(self, data_name, peers, *, rows, rounds, seconds, say, log):
+    def __init__(self, data_name, peers, *, rows, rounds, seconds, builds, say, log):
         self.data_name, self.names = data_name, peers
         self.rows, self.rounds, self.seconds = rows, rounds, seconds
+        self.builds = builds  # threads of each build; the index of the last one is kept
         self.say, self.log = say, log
         self.libraries, self.figures = {}, {name: {} for name in peers}
 
@@ -49,27 +50,24 @@ class Bench:
         return library, {**reply, "build": built}
 
     def build(self, name):
-        """Build with two threads and throw away, then with one and keep."""
-        figures = self.figures[name]
-        library, two = self.start(name, 2)
-        if library is None:
-            figures["skipped"] = failure(two)
-            self.say(f"{name}: skipped, {failure(two)}")
-            return
-        digest = library.ask("digest")
-        library.stop()
-        library, one = self.start(name, 1)
-        if library is None:
-            figures["skipped"] = failure(one)
-            return
-        figures.update(version=one["version"], build=one["build"], build_2_threads=two["build"])
-        again = library.ask("digest")
-        if "sha256" in digest and "sha256" in again:
-            figures["same_file_with_2_threads"] = digest == again
+        figures, digests, library = self.figures[name], [], None
+        for threads in self.builds:
+            if library is not None:
+                library.stop()
+            library, reply = self.start(name, threads)
+            if library is None:
+                figures["skipped"] = failure(reply)
+                self.say(f"{name}: skipped, {failure(reply)}")
+                return
+            figures["version"] = reply["version"]
+            figures.setdefault("build", {})[str(threads)] = reply["build"]
+            digests.append(library.ask("digest").get("sha256"))
+        if len(digests) > 1 and all(digests):
+            figures["same_file"] = len(set(digests)) == 1
         figures["knobs"] = {str(target): library.ask("knob", target=target) for target in TARGETS}
         self.libraries[name] = library
         knobs = [knob.get("knob", "-") for knob in figures["knobs"].values()]
-        self.say(f"{name}: built in {one['build']['cpu_s']:.2f} CPU s, knobs {knobs}")
+        self.say(f"{name}: built in {reply['build']['cpu_s']:.2f} CPU s, knobs {knobs}")
 
     def cells(self, name):
         """Yield what is measured of a library's search: its key and the command."""

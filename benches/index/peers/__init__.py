@@ -1,6 +1,11 @@
 """One module a library, each with a class `Index`."""
 
 import importlib
+import json
+import sys
+from pathlib import Path
+
+FAILED = "failed.json"  # in the bench's environment: what did not install, and why
 
 # name of the peer: (module here, what pip installs)
 PEERS = {
@@ -19,5 +24,10 @@ PEERS = {
 
 
 def adapter(name):
-    """Return the peer's class; ImportError where its library is not installed."""
-    return importlib.import_module(f"{__name__}.{PEERS[name][0]}").Index
+    """Return the peer's class; ImportError, with pip's reason, where its library is missing."""
+    try:
+        return importlib.import_module(f"{__name__}.{PEERS[name][0]}").Index
+    except ImportError as error:
+        path = Path(sys.prefix) / FAILED
+        failed = json.loads(path.read_text()) if path.exists() else {}
+        raise ImportError(failed.get(name, str(error))) from error
