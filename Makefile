@@ -7,6 +7,9 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 PYTEST_ARGS ?=
+INDEX_DATA ?=
+INDEX_PEERS ?=
+INDEX_ARGS ?=
 
 ENV := $(or $(VIRTUAL_ENV),$(CONDA_PREFIX))
 ifeq ($(ENV),$(CURDIR)/.venv)
@@ -38,7 +41,7 @@ ifneq ($(wildcard $(STAMPS)/develop),)
   endif
 endif
 
-.PHONY: help demo develop test lint wheel bench bench-quality clean FORCE
+.PHONY: help demo develop test lint wheel bench bench-index bench-quality clean FORCE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -75,11 +78,18 @@ bench: $(STAMPS)/develop $(STAMPS)/test ## measure import and kernels
 	@if ls benches/bench_*.py | grep -qv import; then \
 	  set -x; $(PY) -m pytest benches --benchmark-enable $(PYTEST_ARGS); fi
 
+bench-index: $(STAMPS)/tools ## measure the index beside its peers (INDEX_DATA, INDEX_PEERS, INDEX_ARGS)
+	rm -f .bench/wheels/*.whl
+	$(MATURIN) build --release --locked --quiet --interpreter $(PY) --out .bench/wheels
+	$(PY) benches/index/install.py .bench/index-venv .bench/wheels
+	PYTHONPATH=benches .bench/index-venv/bin/python -m index \
+	  --data "$(INDEX_DATA)" --peers "$(INDEX_PEERS)" $(INDEX_ARGS)
+
 bench-quality: $(STAMPS)/develop ## measure the recipes on real graphs, over seeds
 	$(PY) benches/bench_quality.py
 
 clean: ## remove .venv, stamps, caches and everything built
-	rm -rf .venv .make dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf .venv .make .bench dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
 	rm -f python/ruvector/_core.*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	cargo clean

@@ -1,0 +1,1 @@
+"""HNSW beside the other nearest-neighbour libraries that pip installs: `make bench-index`."""

@@ -1,0 +1,47 @@
+"""Starts the workers and talks to them, one at a time."""
+
+import json
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parents[1]
+PATIENCE = 3 * 3600  # seconds a command may take
+
+
+class Library:
+    """A worker process; a command's answer has `unsupported` or `error` where it failed."""
+
+    def __init__(self, name, log):
+        self.name = name
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "index.worker", name],
+            cwd=HERE,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+        self.first = self.read()
+
+    def read(self):
+        if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
+            self.stop()
+            return {"error": f"no answer for {PATIENCE} s"}
+        line = self.process.stdout.readline()
+        if line:
+            return json.loads(line)
+        return {"error": f"the process ended with exit code {self.process.wait()}"}
+
+    def ask(self, do, **command):
+        if self.process.poll() is not None:
+            return {"error": f"the process ended with exit code {self.process.returncode}"}
+        self.process.stdin.write((json.dumps({"do": do, **command}) + "\n").encode())
+        self.process.stdin.flush()
+        return self.read()
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
