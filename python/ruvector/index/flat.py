@@ -33,7 +33,9 @@ class FlatIndex(BaseIndex[_core.Flat]):
 
     Notes
     -----
-    Several threads may search at once; `add` waits for them and they for it. A query costs
+    Threads may share an index. Searches go on while another thread adds, and see all of an `add`
+    or nothing; adds wait for each other. A child forked meanwhile can use the index unless an
+    `add` was under way: then it gets `BrokenIndexError` and must load it again. A query costs
     ``len(index) * dim`` multiplications.
 
     Examples

@@ -42,7 +42,9 @@ class HNSW(BaseIndex[_core.Hnsw]):
 
     Notes
     -----
-    Several threads may search at once; `add` waits for them and they for it. Every stored vector
+    Threads may share an index. Searches go on while another thread adds, and see all of an `add`
+    or nothing; adds wait for each other. A child forked meanwhile can use the index unless an
+    `add` was under way: then it gets `BrokenIndexError` and must load it again. Every stored vector
     can be reached from every other one over level-0 links: they contain a spanning tree that
     pruning never touches.
 

@@ -1,19 +1,19 @@
-//! Indexes behind a lock: many searches at once, or one change.
+//! Indexes that several threads share: searched while one of them changes them.
 
 use std::path::PathBuf;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use ruvector_core::index::flat::Flat;
+use ruvector_core::index::flat::{self, Flat};
 use ruvector_core::index::hits::Hits;
-use ruvector_core::index::hnsw::{DEFAULT_EF, Hnsw, Params};
+use ruvector_core::index::hnsw::{self, DEFAULT_EF, Hnsw, Params};
+use ruvector_core::index::shared::{Change, Reading, Shared};
 use ruvector_core::metric::Metric;
 use ruvector_core::{Error, Result};
 
 use crate::arrays::{matrix, slice};
-use crate::enter::enter;
+use crate::enter::{LONG_WORK, enter};
 use crate::errors::to_python;
 
 type Answer<'py> = (
@@ -22,17 +22,24 @@ type Answer<'py> = (
     Bound<'py, PyArray1<i64>>,
 );
 
-/// A change that panicked may have left anything behind.
-fn poisoned<G>(_: PoisonError<G>) -> Error {
-    Error::corrupt("the index was left half-changed by an internal failure; load it again")
+/// The index as it stands. Never waited for with the GIL held: whoever keeps others waiting may
+/// want it.
+fn reading<I>(shared: &Shared<I>) -> Result<Reading<'_, I>> {
+    shared.read()
 }
 
-fn reading<I>(lock: &RwLock<I>) -> Result<RwLockReadGuard<'_, I>> {
-    lock.read().map_err(poisoned)
-}
-
-fn writing<I>(lock: &RwLock<I>) -> Result<RwLockWriteGuard<'_, I>> {
-    lock.write().map_err(poisoned)
+/// Makes a change while others search. `work` is what [`enter`] wants to know.
+fn change<I: Send + Sync, C: Change<I, Done: Send> + Send>(
+    py: Python<'_>,
+    work: usize,
+    shared: &Shared<I>,
+    change: C,
+) -> PyResult<C::Done> {
+    match enter(py, work, |workers| shared.try_change(change, workers))? {
+        Ok(done) => Ok(done),
+        // However small it is, waiting for the changes before it can take long.
+        Err(change) => enter(py, LONG_WORK, |workers| shared.change(change, workers)),
+    }
 }
 
 fn answer(py: Python<'_>, hits: Hits, k: usize) -> PyResult<Answer<'_>> {
@@ -44,7 +51,7 @@ fn answer(py: Python<'_>, hits: Hits, k: usize) -> PyResult<Answer<'_>> {
     ))
 }
 
-/// The methods of one kind of index: its own, and those that all have over `inner: RwLock<_>`.
+/// The methods of one kind of index: its own, and those that all have over `inner: Shared<_>`.
 ///
 /// A class can have one block of methods alone, so its own are passed in.
 macro_rules! methods {
@@ -54,7 +61,7 @@ macro_rules! methods {
             $($own)*
 
             fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-                enter(py, 0, |_| Ok(reading(&self.inner)?.rows.len()))
+                enter(py, 0, |_| Ok(reading(&self.inner)?.rows.visible()))
             }
 
             fn contains(&self, py: Python<'_>, number: i64) -> PyResult<bool> {
@@ -62,7 +69,7 @@ macro_rules! methods {
             }
 
             fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<i64>>> {
-                let ids = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.ids().to_vec()))?;
+                let ids = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.visible_ids().to_vec()))?;
                 Ok(PyArray1::from_vec(py, ids))
             }
 
@@ -100,7 +107,7 @@ macro_rules! methods {
 
 #[pyclass(frozen, name = "Flat", module = "ruvector._core")]
 struct PyFlat {
-    inner: RwLock<Flat>,
+    inner: Shared<Flat>,
     #[pyo3(get)]
     dim: usize,
     #[pyo3(get)]
@@ -112,7 +119,7 @@ impl From<Flat> for PyFlat {
         Self {
             dim: index.rows.space.dim,
             metric: index.rows.space.metric.name(),
-            inner: RwLock::new(index),
+            inner: Shared::new(index),
         }
     }
 }
@@ -134,9 +141,8 @@ methods!(PyFlat, Flat, {
     ) -> PyResult<Bound<'py, PyArray1<i64>>> {
         let vectors = matrix(&vectors, "vectors")?;
         let ids = ids.as_ref().map(|ids| slice(ids, "ids")).transpose()?;
-        let added = enter(py, vectors.data().len(), |_| {
-            Ok(writing(&self.inner)?.add(vectors, ids)?.to_vec())
-        })?;
+        let work = vectors.data().len();
+        let added = change(py, work, &self.inner, flat::Adding::new(vectors, ids))?;
         Ok(PyArray1::from_vec(py, added))
     }
 
@@ -147,7 +153,7 @@ methods!(PyFlat, Flat, {
         k: usize,
     ) -> PyResult<Answer<'py>> {
         let queries = matrix(&queries, "queries")?;
-        let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.len()))?;
+        let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.visible()))?;
         let work = queries.data().len().saturating_mul(rows);
         let hits = enter(py, work, |workers| {
             reading(&self.inner)?.search(queries, k, workers)
@@ -158,7 +164,7 @@ methods!(PyFlat, Flat, {
 
 #[pyclass(frozen, name = "Hnsw", module = "ruvector._core")]
 struct PyHnsw {
-    inner: RwLock<Hnsw>,
+    inner: Shared<Hnsw>,
     #[pyo3(get)]
     dim: usize,
     #[pyo3(get)]
@@ -184,7 +190,7 @@ impl From<Hnsw> for PyHnsw {
             m,
             ef_construction,
             seed,
-            inner: RwLock::new(index),
+            inner: Shared::new(index),
         }
     }
 }
@@ -221,10 +227,7 @@ methods!(PyHnsw, Hnsw, {
             .len()
             .saturating_mul(self.ef_construction)
             .saturating_mul(DISTANCES);
-        let added = enter(py, work, |workers| {
-            let mut index = writing(&self.inner)?;
-            Ok(index.add(vectors, ids, workers)?.to_vec())
-        })?;
+        let added = change(py, work, &self.inner, hnsw::Adding::new(vectors, ids))?;
         Ok(PyArray1::from_vec(py, added))
     }
 

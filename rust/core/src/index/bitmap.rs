@@ -64,7 +64,7 @@ impl Bitmap {
         self.words.resize(len.div_ceil(64), 0);
         if len < self.len {
             if let Some(last) = self.words.last_mut()
-                && len % 64 > 0
+                && !len.is_multiple_of(64)
             {
                 *last &= (1 << (len % 64)) - 1;
             }

@@ -5,9 +5,12 @@
 
 pub mod bitmap;
 pub mod flat;
+pub mod gate;
 pub mod hits;
 pub mod hnsw;
 pub mod key;
 pub mod lines;
+pub mod room;
 pub mod rows;
+pub mod shared;
 pub mod space;

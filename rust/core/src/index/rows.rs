@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::index::lines::{Line, Lines, out_of_memory};
+use crate::index::room;
 use crate::index::space::Space;
 use crate::matrix::Matrix;
 use crate::metric::Metric;
@@ -15,6 +16,9 @@ use crate::persist::{Reader, Writer};
 pub const MAX_ROWS: usize = (1 << 31) - 1;
 
 /// Vectors and ids by row number, which is the order of insertion.
+///
+/// The last rows may be pending: part of a change that is not finished. They can be walked but
+/// are not among what users see.
 pub struct Rows {
     pub space: Space,
     vectors: Lines,
@@ -24,6 +28,16 @@ pub struct Rows {
     numbers: HashMap<i64, u32>,
     /// -1 while there is none.
     largest_id: i64,
+    /// Rows from this number on are pending.
+    visible: usize,
+}
+
+/// Storage that takes the old one's place when rows outgrow it.
+pub struct Room {
+    vectors: Option<Lines>,
+    norms: Option<Vec<f64>>,
+    ids: Option<Vec<i64>>,
+    numbers: Option<HashMap<i64, u32>>,
 }
 
 impl Rows {
@@ -35,9 +49,11 @@ impl Rows {
             ids: Vec::new(),
             numbers: HashMap::new(),
             largest_id: -1,
+            visible: 0,
         }
     }
 
+    /// All rows, pending ones too.
     pub fn len(&self) -> usize {
         self.ids.len()
     }
@@ -46,13 +62,34 @@ impl Rows {
         self.ids.is_empty()
     }
 
+    /// The ids of all rows, pending ones too.
     pub fn ids(&self) -> &[i64] {
         &self.ids
     }
 
-    /// The number of the row with this id.
+    /// The ids of the rows users see.
+    pub fn visible_ids(&self) -> &[i64] {
+        &self.ids[..self.visible]
+    }
+
+    /// How many rows users see: those with smaller numbers.
+    pub fn visible(&self) -> usize {
+        self.visible
+    }
+
+    pub fn has_pending(&self) -> bool {
+        self.visible < self.len()
+    }
+
+    /// Makes pending rows visible.
+    pub fn show(&mut self) {
+        self.visible = self.len();
+    }
+
+    /// The number of the visible row with this id.
     pub fn number(&self, id: i64) -> Option<usize> {
-        self.numbers.get(&id).map(|&number| number as usize)
+        let number = *self.numbers.get(&id)? as usize;
+        (number < self.visible).then_some(number)
     }
 
     /// Row `i` as it is stored.
@@ -94,24 +131,65 @@ impl Rows {
         vectors: Matrix<'_, f32>,
         ids: Option<&[i64]>,
     ) -> Result<Range<usize>> {
-        self.space.check(vectors, "vectors")?;
+        let ids = self.admit(vectors, ids)?;
         let start = self.len();
-        let end = start + vectors.rows();
+        self.put(vectors, &ids)?;
+        self.show();
+        Ok(start..self.len())
+    }
+
+    /// The ids under which these vectors can be stored.
+    pub fn admit(&self, vectors: Matrix<'_, f32>, ids: Option<&[i64]>) -> Result<Vec<i64>> {
+        self.space.check(vectors, "vectors")?;
+        let end = self.len() + vectors.rows();
         if end > MAX_ROWS {
             return Err(Error::invalid(
                 "vectors",
                 format!("would make {end} rows but an index holds at most {MAX_ROWS}"),
             ));
         }
-        let ids = match ids {
+        match ids {
             Some(ids) => {
                 self.check_ids(ids, vectors.rows())?;
-                ids.to_vec()
+                Ok(ids.to_vec())
             }
-            None => self.next_ids(vectors.rows())?,
-        };
-        self.vectors.resize(end)?;
-        for (i, id) in (start..end).zip(ids) {
+            None => self.next_ids(vectors.rows()),
+        }
+    }
+
+    /// Room for `more` rows, to be given to [`Rows::make_room`].
+    pub fn room(&self, more: usize) -> Result<Room> {
+        let cosine = self.space.metric == Metric::Cosine;
+        let wanted = self.len() + more;
+        let mut numbers = None;
+        if wanted > self.numbers.capacity() {
+            let mut copy = HashMap::new();
+            copy.try_reserve(wanted.max(2 * self.len()))
+                .map_err(|_| out_of_memory())?;
+            copy.extend(self.numbers.iter());
+            numbers = Some(copy);
+        }
+        Ok(Room {
+            vectors: self.vectors.with_room(more)?,
+            norms: room::copy(&self.norms, if cosine { more } else { 0 })?,
+            ids: room::copy(&self.ids, more)?,
+            numbers,
+        })
+    }
+
+    /// Moves to a larger place; `room` is left with the old one.
+    pub fn make_room(&mut self, room: &mut Room) {
+        room::swap(&mut self.vectors, &mut room.vectors);
+        room::swap(&mut self.norms, &mut room.norms);
+        room::swap(&mut self.ids, &mut room.ids);
+        room::swap(&mut self.numbers, &mut room.numbers);
+    }
+
+    /// Appends pending rows that were admitted.
+    pub fn put(&mut self, vectors: Matrix<'_, f32>, ids: &[i64]) -> Result<()> {
+        let start = self.len();
+        self.vectors.resize(start + ids.len())?;
+        for (i, &id) in (start..).zip(ids) {
             let row = vectors.row(i - start);
             let norm = self.space.store(row, self.vectors.row_mut(i));
             if self.space.metric == Metric::Cosine {
@@ -121,7 +199,7 @@ impl Rows {
             self.numbers.insert(id, i as u32);
             self.largest_id = self.largest_id.max(id);
         }
-        Ok(start..end)
+        Ok(())
     }
 
     /// Forgets all rows from number `len` on.
@@ -130,6 +208,7 @@ impl Rows {
             self.numbers.remove(&id);
         }
         self.largest_id = self.ids.iter().copied().max().unwrap_or(-1);
+        self.visible = self.visible.min(len);
         self.norms.truncate(len);
         // Shrinking does not allocate.
         let _ = self.vectors.resize(len);
@@ -182,12 +261,13 @@ impl Rows {
         (vectors, size_of_val(self.ids()) + lookup)
     }
 
-    /// Adds the rows' sections to a file.
+    /// Adds the visible rows' sections to a file.
     pub fn write<'a>(&'a self, writer: Writer<'a>) -> Writer<'a> {
+        let lines = self.visible * self.vectors.per_row();
         writer
-            .section("ids", &self.ids)
-            .section("vectors", self.vectors.data())
-            .section("norms", &self.norms)
+            .section("ids", &self.ids[..self.visible])
+            .section("vectors", &self.vectors.data()[..lines])
+            .section("norms", &self.norms[..self.visible.min(self.norms.len())])
     }
 
     /// Reads `len` rows back.
@@ -210,6 +290,7 @@ impl Rows {
             norms,
             ids,
             numbers,
+            visible: len,
         };
         rows.check().map_err(|problem| reader.damaged(&problem))?;
         Ok(rows)
@@ -222,7 +303,7 @@ impl Rows {
             return Err("an id occurs twice".into());
         }
         for (i, &id) in self.ids.iter().enumerate() {
-            if id < 0 || self.number(id) != Some(i) {
+            if id < 0 || self.numbers.get(&id) != Some(&(i as u32)) {
                 return Err(format!("id {id} of row {i} is negative or leads elsewhere"));
             }
             let (row, padding) = self.stored(i).split_at(self.space.dim);

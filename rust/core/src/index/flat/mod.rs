@@ -1,5 +1,6 @@
 //! Exact search: every query is compared with every row.
 
+mod adding;
 mod search;
 
 use std::path::Path;
@@ -11,6 +12,7 @@ use crate::matrix::Matrix;
 use crate::metric::Metric;
 use crate::persist::{Reader, Writer};
 
+pub use adding::{Adding, CHUNK};
 pub use search::nearest;
 
 const KIND: &str = "flat index";
@@ -36,7 +38,7 @@ impl Flat {
     /// Calls `with` with the file's writer.
     fn written<R>(&self, with: impl FnOnce(Writer<'_>) -> Result<R>) -> Result<R> {
         let space = self.rows.space;
-        let head = [space.code(), space.dim as u64, self.rows.len() as u64];
+        let head = [space.code(), space.dim as u64, self.rows.visible() as u64];
         with(self.rows.write(Writer::new(KIND).section("head", &head)))
     }
 

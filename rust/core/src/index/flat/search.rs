@@ -32,7 +32,7 @@ impl Flat {
     }
 }
 
-/// Fills the `k` places of each query in `range` with its nearest rows.
+/// Fills the `k` places of each query in `range` with its nearest rows, pending ones left out.
 pub fn nearest(
     rows: &Rows,
     queries: &Lines,
@@ -41,13 +41,13 @@ pub fn nearest(
     workers: &Workers<'_>,
 ) -> Result<()> {
     let k = places.len() / range.len().max(1);
-    let kept = k.min(rows.len());
+    let kept = k.min(rows.visible());
     let ids = rows.ids();
     // The furthest kept is on top, the larger id above among equals.
     let mut heaps: Vec<BinaryHeap<(u32, i64)>> = range.clone().map(|_| BinaryHeap::new()).collect();
-    for block in (0..rows.len()).step_by(BLOCK) {
+    for block in (0..rows.visible()).step_by(BLOCK) {
         workers.check()?;
-        for (i, &id) in (block..).zip(&ids[block..rows.len().min(block + BLOCK)]) {
+        for (i, &id) in (block..).zip(&ids[block..rows.visible().min(block + BLOCK)]) {
             let row = rows.stored(i);
             for (heap, query) in heaps.iter_mut().zip(range.clone()) {
                 let distance = rows.space.distance(queries.row(query), row);

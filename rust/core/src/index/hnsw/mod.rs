@@ -3,6 +3,7 @@
 //! Malkov and Yashunin 2018, "Efficient and robust approximate nearest neighbor search using
 //! Hierarchical Navigable Small World graphs".
 
+mod adding;
 mod candidate;
 mod check;
 mod file;
@@ -11,6 +12,7 @@ mod guard;
 mod insert;
 mod journal;
 mod params;
+mod pending;
 mod scratch;
 mod search;
 mod select;
@@ -22,6 +24,7 @@ use crate::index::rows::Rows;
 use crate::index::space::Space;
 use crate::metric::Metric;
 
+pub use adding::Adding;
 pub use graph::Graph;
 pub use params::Params;
 pub use search::DEFAULT_EF;
@@ -31,6 +34,8 @@ pub use stats::Stats;
 pub struct Hnsw {
     pub rows: Rows,
     graph: Graph,
+    /// What to undo of the change that is under way; its rows are pending.
+    pending: Option<journal::Journal>,
     scratches: scratch::Scratches,
 }
 
@@ -39,6 +44,7 @@ impl Hnsw {
         Ok(Self {
             rows: Rows::new(Space::new(dim, metric)?),
             graph: Graph::new(params),
+            pending: None,
             scratches: scratch::Scratches::default(),
         })
     }

@@ -34,13 +34,18 @@ impl Hnsw {
         let ef = ef.unwrap_or(DEFAULT_EF).max(k);
         let prepared = self.rows.space.prepare(queries)?;
         Hits::collect(queries.rows(), k, QUERIES, workers, |range, places| {
-            if ef >= self.rows.len() {
+            if ef >= self.rows.visible() {
                 return nearest(&self.rows, &prepared, range, places, workers);
             }
             self.scratches.with(|scratch| {
                 let mut hits = Vec::with_capacity(ef);
                 for (query, places) in range.zip(places.chunks_mut(k)) {
                     workers.check()?;
+                    if self.rows.has_pending() {
+                        let query = (&prepared, query);
+                        self.search_past_pending(query, places, ef, scratch, workers)?;
+                        continue;
+                    }
                     self.search_one(prepared.row(query), places, ef, scratch, &mut hits);
                 }
                 Ok(())
