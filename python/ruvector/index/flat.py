@@ -78,8 +78,11 @@ class FlatIndex(BaseIndex[_core.Flat]):
         InvalidTypeError
             Not numeric.
         """
-        rows = as_rows(queries, "queries")
-        return SearchResult(*self._core.search(rows, check_int(k, "k", low=1, high=MAX_K)))
+        found = self._core.query(queries, k)
+        if found is None:
+            rows = as_rows(queries, "queries")
+            found = self._core.search(rows, check_int(k, "k", low=1, high=MAX_K))
+        return tuple.__new__(SearchResult, found)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "FlatIndex":

@@ -126,11 +126,14 @@ class HNSW(BaseIndex[_core.Hnsw]):
         InvalidTypeError
             Not numeric.
         """
-        rows = as_rows(queries, "queries")
-        k = check_int(k, "k", low=1, high=MAX_K)
-        if ef is not None:
-            ef = check_int(ef, "ef", low=1, high=_MAX_EF)
-        return SearchResult(*self._core.search(rows, k, ef))
+        found = self._core.query(queries, k, ef)
+        if found is None:
+            rows = as_rows(queries, "queries")
+            k = check_int(k, "k", low=1, high=MAX_K)
+            if ef is not None:
+                ef = check_int(ef, "ef", low=1, high=_MAX_EF)
+            found = self._core.search(rows, k, ef)
+        return tuple.__new__(SearchResult, found)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "HNSW":

@@ -9,12 +9,16 @@ use ruvector_core::index::flat::{self, Flat};
 use ruvector_core::index::hits::Hits;
 use ruvector_core::index::hnsw::{self, DEFAULT_EF, Hnsw, Params};
 use ruvector_core::index::shared::{Change, Reading, Shared};
+use ruvector_core::matrix::Matrix;
 use ruvector_core::metric::Metric;
 use ruvector_core::{Error, Result};
 
-use crate::arrays::{matrix, slice};
+use crate::arrays::{Plain, array, matrix, plain_int, slice};
 use crate::enter::{LONG_WORK, enter};
 use crate::errors::to_python;
+
+/// Larger `k` and `ef` are left to Python, which says what they may be.
+const MOST: usize = (1 << 31) - 1;
 
 type Answer<'py> = (
     Bound<'py, PyArray2<i64>>,
@@ -45,9 +49,9 @@ fn change<I: Send + Sync, C: Change<I, Done: Send> + Send>(
 fn answer(py: Python<'_>, hits: Hits, k: usize) -> PyResult<Answer<'_>> {
     let shape = [hits.counts.len(), k];
     Ok((
-        PyArray1::from_vec(py, hits.ids).reshape(shape)?,
-        PyArray1::from_vec(py, hits.distances).reshape(shape)?,
-        PyArray1::from_vec(py, hits.counts),
+        array(py, hits.ids, shape)?,
+        array(py, hits.distances, shape)?,
+        PyArray1::from_slice(py, &hits.counts),
     ))
 }
 
@@ -152,7 +156,32 @@ methods!(PyFlat, Flat, {
         queries: PyReadonlyArray2<'py, f32>,
         k: usize,
     ) -> PyResult<Answer<'py>> {
-        let queries = matrix(&queries, "queries")?;
+        self.find(py, matrix(&queries, "queries")?, k)
+    }
+
+    /// What `search` does with arguments that need no conversion; `None` for others.
+    fn query<'py>(
+        &self,
+        py: Python<'py>,
+        queries: &Bound<'py, PyAny>,
+        k: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Answer<'py>>> {
+        let queries = Plain::of(queries);
+        let queries = queries.as_ref().and_then(Plain::matrix);
+        let (Some(queries), Some(k)) = (queries, plain_int(k, MOST)) else {
+            return Ok(None);
+        };
+        self.find(py, queries, k).map(Some)
+    }
+});
+
+impl PyFlat {
+    fn find<'py>(
+        &self,
+        py: Python<'py>,
+        queries: Matrix<'_, f32>,
+        k: usize,
+    ) -> PyResult<Answer<'py>> {
         let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.visible()))?;
         let work = queries.data().len().saturating_mul(rows);
         let hits = enter(py, work, |workers| {
@@ -160,7 +189,7 @@ methods!(PyFlat, Flat, {
         })?;
         answer(py, hits, k)
     }
-});
+}
 
 #[pyclass(frozen, name = "Hnsw", module = "ruvector._core")]
 struct PyHnsw {
@@ -238,18 +267,27 @@ methods!(PyHnsw, Hnsw, {
         k: usize,
         ef: Option<usize>,
     ) -> PyResult<Answer<'py>> {
-        let queries = matrix(&queries, "queries")?;
-        let work = queries
-            .data()
-            .len()
-            .saturating_mul(ef.unwrap_or(DEFAULT_EF).max(k))
-            .saturating_mul(DISTANCES);
-        // One query is walked by one thread, and handing it over would cost more than it.
-        let work = if queries.rows() == 1 { 0 } else { work };
-        let hits = enter(py, work, |workers| {
-            reading(&self.inner)?.search(queries, k, ef, workers)
-        })?;
-        answer(py, hits, k)
+        self.find(py, matrix(&queries, "queries")?, k, ef)
+    }
+
+    /// What `search` does with arguments that need no conversion; `None` for others.
+    fn query<'py>(
+        &self,
+        py: Python<'py>,
+        queries: &Bound<'py, PyAny>,
+        k: &Bound<'py, PyAny>,
+        ef: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Answer<'py>>> {
+        let queries = Plain::of(queries);
+        let queries = queries.as_ref().and_then(Plain::matrix);
+        let given = ef.and_then(|ef| plain_int(ef, MOST));
+        let (Some(queries), Some(k)) = (queries, plain_int(k, MOST)) else {
+            return Ok(None);
+        };
+        if given.is_none() && ef.is_some() {
+            return Ok(None);
+        }
+        self.find(py, queries, k, given).map(Some)
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -278,6 +316,28 @@ methods!(PyHnsw, Hnsw, {
         })
     }
 });
+
+impl PyHnsw {
+    fn find<'py>(
+        &self,
+        py: Python<'py>,
+        queries: Matrix<'_, f32>,
+        k: usize,
+        ef: Option<usize>,
+    ) -> PyResult<Answer<'py>> {
+        let work = queries
+            .data()
+            .len()
+            .saturating_mul(ef.unwrap_or(DEFAULT_EF).max(k))
+            .saturating_mul(DISTANCES);
+        // One query is walked by one thread, and handing it over would cost more than it.
+        let work = if queries.rows() == 1 { 0 } else { work };
+        let hits = enter(py, work, |workers| {
+            reading(&self.inner)?.search(queries, k, ef, workers)
+        })?;
+        answer(py, hits, k)
+    }
+}
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyFlat>()?;
