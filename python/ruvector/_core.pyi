@@ -12,6 +12,7 @@ _I64: TypeAlias = npt.NDArray[np.int64]
 _F32: TypeAlias = npt.NDArray[np.float32]
 _F64: TypeAlias = npt.NDArray[np.float64]
 _Array: TypeAlias = npt.NDArray[Any]
+_Answer: TypeAlias = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64]]
 
 __version__: str
 
@@ -78,7 +79,8 @@ class Flat:
     ) -> npt.NDArray[np.int64]: ...
     def search(
         self, queries: npt.NDArray[np.float32], k: int, where: _Where | None
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64]]: ...
+    ) -> _Answer: ...
+    def query(self, queries: object, k: object) -> _Answer | None: ...
     def range_search(
         self,
         queries: npt.NDArray[np.float32],
@@ -115,7 +117,8 @@ class Hnsw:
     ) -> npt.NDArray[np.int64]: ...
     def search(
         self, queries: npt.NDArray[np.float32], k: int, ef: int | None, where: _Where | None
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64]]: ...
+    ) -> _Answer: ...
+    def query(self, queries: object, k: object, ef: object) -> _Answer | None: ...
     def range_search(
         self,
         queries: npt.NDArray[np.float32],

@@ -39,7 +39,8 @@ def as_numbers(value: object, name: str) -> npt.NDArray[Any]:
         raise InvalidTypeError(
             f"{name} has dtype {array.dtype} but must be numeric; convert it to float32"
         )
-    return array
+    # numpy.frombuffer and fields of packed records begin anywhere; the core reads whole words.
+    return array if array.flags.aligned else array.copy()
 
 
 def as_floats(

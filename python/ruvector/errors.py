@@ -5,6 +5,7 @@ keeps working.
 """
 
 __all__ = [
+    "BrokenIndexError",
     "CorruptFileError",
     "DuplicateIdError",
     "InvalidArgumentError",
@@ -34,6 +35,10 @@ class DuplicateIdError(RuvectorError, ValueError):
 
 class CorruptFileError(RuvectorError, ValueError):
     """A file that is damaged or was not written by ruvector."""
+
+
+class BrokenIndexError(RuvectorError, RuntimeError):
+    """An index in memory whose change was cut short, by a fork or an internal failure."""
 
 
 class UnsupportedVersionError(RuvectorError, ValueError):

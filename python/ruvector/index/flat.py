@@ -34,7 +34,9 @@ class FlatIndex(BaseIndex[_core.Flat]):
 
     Notes
     -----
-    Several threads may search at once; `add` waits for them and they for it. A query costs
+    Threads may share an index. Searches go on while another thread adds, and see all of an `add`
+    or nothing; adds wait for each other. A child forked meanwhile can use the index unless an
+    `add` was under way: then it gets `BrokenIndexError` and must load it again. A query costs
     ``len(index) * dim`` multiplications.
 
     Examples
@@ -83,10 +85,13 @@ class FlatIndex(BaseIndex[_core.Flat]):
         InvalidTypeError
             Not numeric.
         """
-        rows = as_rows(queries, "queries")
-        k = check_int(k, "k", low=1, high=MAX_K)
-        among = None if where is None else as_where(where)
-        return SearchResult(*self._core.search(rows, k, among))
+        found = self._core.query(queries, k) if where is None else None
+        if found is None:
+            rows = as_rows(queries, "queries")
+            k = check_int(k, "k", low=1, high=MAX_K)
+            among = None if where is None else as_where(where)
+            found = self._core.search(rows, k, among)
+        return tuple.__new__(SearchResult, found)
 
     def range_search(
         self,

@@ -48,7 +48,9 @@ class HNSW(BaseIndex[_core.Hnsw]):
 
     Notes
     -----
-    Several threads may search at once; `add` waits for them and they for it. Every stored vector
+    Threads may share an index. Searches go on while another thread adds, and see all of an `add`
+    or nothing; adds wait for each other. A child forked meanwhile can use the index unless an
+    `add` was under way: then it gets `BrokenIndexError` and must load it again. Every stored vector
     can be reached from every other one over level-0 links: they contain a spanning tree that
     pruning never touches.
 
@@ -181,10 +183,14 @@ class HNSW(BaseIndex[_core.Hnsw]):
         >>> index.search([[7.2]], k=3, where=ids % 10 == 0).ids
         array([[10,  0, 20]])
         """
-        rows = as_rows(queries, "queries")
-        k = check_int(k, "k", low=1, high=MAX_K)
-        among = None if where is None else as_where(where)
-        return SearchResult(*self._core.search(rows, k, self._pool(ef), among))
+        ef = self.ef if ef is None else ef
+        found = self._core.query(queries, k, ef) if where is None else None
+        if found is None:
+            rows = as_rows(queries, "queries")
+            k = check_int(k, "k", low=1, high=MAX_K)
+            among = None if where is None else as_where(where)
+            found = self._core.search(rows, k, self._pool(ef), among)
+        return tuple.__new__(SearchResult, found)
 
     def range_search(
         self,

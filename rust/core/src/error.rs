@@ -28,6 +28,10 @@ pub enum Error {
     #[error("{problem}")]
     Corrupt { problem: String },
 
+    /// An index in memory whose change was cut short.
+    #[error("{problem}")]
+    Broken { problem: String },
+
     /// A file of a format this version cannot read.
     #[error(
         "{file} has format version {found} but this version of ruvector reads up to {supported}; \
@@ -68,6 +72,13 @@ impl Error {
     pub fn invalid(argument: &'static str, problem: impl Into<String>) -> Self {
         Self::Invalid {
             argument,
+            problem: problem.into(),
+        }
+    }
+
+    /// An [`Error::Broken`].
+    pub fn broken(problem: impl Into<String>) -> Self {
+        Self::Broken {
             problem: problem.into(),
         }
     }

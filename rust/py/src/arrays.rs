@@ -1,10 +1,12 @@
 //! NumPy arrays as the core's views.
 
 use numpy::{
-    Element, PyArrayDescrMethods, PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray1,
-    PyReadwriteArray2, PyUntypedArray, PyUntypedArrayMethods, dtype,
+    Element, PyArray1, PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray1,
+    PyReadonlyArray2, PyReadwriteArray1, PyReadwriteArray2, PyUntypedArray, PyUntypedArrayMethods,
+    dtype,
 };
 use pyo3::prelude::*;
+use pyo3::types::PyInt;
 use ruvector_core::Error;
 use ruvector_core::matrix::{Matrix, MatrixMut};
 
@@ -46,11 +48,68 @@ pub fn matrix<'a, T: Element>(
     array: &'a PyReadonlyArray2<'_, T>,
     argument: &'static str,
 ) -> PyResult<Matrix<'a, T>> {
-    let shape = [array.as_array().nrows(), array.as_array().ncols()];
-    let data = array
-        .as_slice()
-        .map_err(|_| not_contiguous(array.py(), argument))?;
-    Matrix::new(data, shape[0], shape[1]).map_err(|error| to_python(array.py(), error))
+    let &[rows, cols] = array.shape() else {
+        return Err(not_contiguous(array.py(), argument));
+    };
+    // A Fortran array is a slice too, but of other rows.
+    let data = array.as_slice().ok().filter(|_| array.is_c_contiguous());
+    let data = data.ok_or_else(|| not_contiguous(array.py(), argument))?;
+    Matrix::new(data, rows, cols).map_err(|error| to_python(array.py(), error))
+}
+
+/// Rows that can be read as they are.
+pub enum Plain<'py> {
+    One(PyReadonlyArray1<'py, f32>),
+    Many(PyReadonlyArray2<'py, f32>),
+}
+
+impl<'py> Plain<'py> {
+    /// C-contiguous `f32` of one or two dimensions; nothing else, however little it lacks.
+    pub fn of(value: &Bound<'py, PyAny>) -> Option<Self> {
+        if let Ok(row) = value.cast::<PyArray1<f32>>() {
+            return row.try_readonly().ok().map(Self::One);
+        }
+        let rows = value.cast::<PyArray2<f32>>().ok()?;
+        rows.try_readonly().ok().map(Self::Many)
+    }
+
+    /// One row as a matrix of one; none where the values have gaps.
+    pub fn matrix(&self) -> Option<Matrix<'_, f32>> {
+        match self {
+            Self::One(row) => Matrix::new(row.as_slice().ok()?, 1, row.len()).ok(),
+            Self::Many(rows) if rows.is_c_contiguous() => matrix(rows, "queries").ok(),
+            Self::Many(_) => None,
+        }
+    }
+}
+
+/// An integer between 1 and `high`, of Python's own type.
+pub fn plain_int(value: &Bound<'_, PyAny>, high: usize) -> Option<usize> {
+    let number = value.cast_exact::<PyInt>().ok()?.extract().ok()?;
+    (1..=high).contains(&number).then_some(number)
+}
+
+/// Fewer results than this are copied to arrays of their own; more are handed over.
+const FEW: usize = 4096;
+
+/// Values as a fresh array.
+pub fn array<T: Element + Copy>(
+    py: Python<'_>,
+    values: Vec<T>,
+    shape: [usize; 2],
+) -> PyResult<Bound<'_, PyArray2<T>>> {
+    if values.len() > FEW || values.len() != shape[0] * shape[1] {
+        return PyArray1::from_vec(py, values).reshape(shape);
+    }
+    // SAFETY: the array is C-contiguous, nobody else has it yet, and it is as long as `values`,
+    // whose type is plain.
+    unsafe {
+        let array = PyArray2::<T>::new(py, shape, false);
+        array
+            .data()
+            .copy_from_nonoverlapping(values.as_ptr(), values.len());
+        Ok(array)
+    }
 }
 
 /// A two-dimensional array to be written to.
@@ -59,11 +118,13 @@ pub fn matrix_mut<'a, T: Element>(
     argument: &'static str,
 ) -> PyResult<MatrixMut<'a, T>> {
     let py = array.py();
-    let shape = [array.as_array().nrows(), array.as_array().ncols()];
+    let &[rows, cols] = array.shape() else {
+        return Err(not_contiguous(array.py(), argument));
+    };
     let data = array
         .as_slice_mut()
         .map_err(|_| not_contiguous(py, argument))?;
-    MatrixMut::new(data, shape[0], shape[1]).map_err(|error| to_python(py, error))
+    MatrixMut::new(data, rows, cols).map_err(|error| to_python(py, error))
 }
 
 /// Whether this is an array of `f64`; functions for two element types take it for `f32` if not.

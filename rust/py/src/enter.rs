@@ -15,7 +15,7 @@ const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Calls that do less than about this many multiplications finish before anybody could interrupt
 /// them; they run on the calling thread.
-const LONG_WORK: usize = 50_000_000;
+pub const LONG_WORK: usize = 50_000_000;
 
 /// Runs `job` on the package's threads with the GIL released.
 ///

@@ -22,6 +22,7 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
         Error::Invalid { .. } => "InvalidArgumentError",
         Error::DuplicateId { .. } | Error::RepeatedId { .. } => "DuplicateIdError",
         Error::Corrupt { .. } => "CorruptFileError",
+        Error::Broken { .. } => "BrokenIndexError",
         Error::UnsupportedVersion { .. } => "UnsupportedVersionError",
         Error::ReadOnly { .. } => "ReadOnlyIndexError",
     };

@@ -1,24 +1,27 @@
-//! Indexes behind a lock: many searches at once, or one change.
+//! Indexes that several threads share: searched while one of them changes them.
 
 use std::path::PathBuf;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use ruvector_core::index::allowed::Filter;
-use ruvector_core::index::flat::Flat;
+use ruvector_core::Result;
+use ruvector_core::index::allowed::{Filter, Wanted};
+use ruvector_core::index::flat::{self, Flat};
 use ruvector_core::index::hits::Hits;
-use ruvector_core::index::hnsw::{DEFAULT_EF, Effort, Hnsw, Params};
+use ruvector_core::index::hnsw::{self, DEFAULT_EF, Effort, Hnsw, Params};
 use ruvector_core::index::ranges::{Ranges, Reach};
-use ruvector_core::index::rows::Rows;
+use ruvector_core::index::shared::{Change, Reading, Shared};
+use ruvector_core::matrix::Matrix;
 use ruvector_core::metric::Metric;
-use ruvector_core::{Error, Result};
 
-use crate::arrays::{matrix, slice};
-use crate::enter::enter;
+use crate::arrays::{Plain, array, matrix, plain_int, slice};
+use crate::enter::{LONG_WORK, enter};
 use crate::errors::to_python;
 use crate::filter::{PyFilter, Where};
+
+/// Larger `k` and `ef` are left to Python, which says what they may be.
+const MOST: usize = (1 << 31) - 1;
 
 type Answer<'py> = (
     Bound<'py, PyArray2<i64>>,
@@ -36,35 +39,23 @@ type Efforts<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>);
 
 type Links<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i32>>);
 
-/// A change that panicked may have left anything behind.
-fn poisoned<G>(_: PoisonError<G>) -> Error {
-    Error::corrupt("the index was left half-changed by an internal failure; load it again")
+/// The index as it stands. Never waited for with the GIL held: whoever keeps others waiting may
+/// want it.
+fn reading<I>(shared: &Shared<I>) -> Result<Reading<'_, I>> {
+    shared.read()
 }
 
-fn reading<I>(lock: &RwLock<I>) -> Result<RwLockReadGuard<'_, I>> {
-    lock.read().map_err(poisoned)
-}
-
-/// For changes, which a mapped index refuses.
-fn writing<I: HasRows>(lock: &RwLock<I>) -> Result<RwLockWriteGuard<'_, I>> {
-    let index = lock.write().map_err(poisoned)?;
-    index.rows().check_writable()?;
-    Ok(index)
-}
-
-trait HasRows {
-    fn rows(&self) -> &Rows;
-}
-
-impl HasRows for Flat {
-    fn rows(&self) -> &Rows {
-        &self.rows
-    }
-}
-
-impl HasRows for Hnsw {
-    fn rows(&self) -> &Rows {
-        &self.rows
+/// Makes a change while others search. `work` is what [`enter`] wants to know.
+fn change<I: Send + Sync, C: Change<I, Done: Send> + Send>(
+    py: Python<'_>,
+    work: usize,
+    shared: &Shared<I>,
+    change: C,
+) -> PyResult<C::Done> {
+    match enter(py, work, |workers| shared.try_change(change, workers))? {
+        Ok(done) => Ok(done),
+        // However small it is, waiting for the changes before it can take long.
+        Err(change) => enter(py, LONG_WORK, |workers| shared.change(change, workers)),
     }
 }
 
@@ -74,9 +65,9 @@ const WORK_A_BYTE: usize = 8;
 fn answer(py: Python<'_>, hits: Hits, k: usize) -> PyResult<Answer<'_>> {
     let shape = [hits.counts.len(), k];
     Ok((
-        PyArray1::from_vec(py, hits.ids).reshape(shape)?,
-        PyArray1::from_vec(py, hits.distances).reshape(shape)?,
-        PyArray1::from_vec(py, hits.counts),
+        array(py, hits.ids, shape)?,
+        array(py, hits.distances, shape)?,
+        PyArray1::from_slice(py, &hits.counts),
     ))
 }
 
@@ -88,7 +79,7 @@ fn spans(py: Python<'_>, ranges: Ranges) -> Spans<'_> {
     )
 }
 
-/// The methods of one kind of index: its own, and those that all have over `inner: RwLock<_>`.
+/// The methods of one kind of index: its own, and those that all have over `inner: Shared<_>`.
 ///
 /// A class can have one block of methods alone, so its own are passed in.
 macro_rules! methods {
@@ -98,7 +89,7 @@ macro_rules! methods {
             $($own)*
 
             fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-                enter(py, 0, |_| Ok(reading(&self.inner)?.rows.len()))
+                enter(py, 0, |_| Ok(reading(&self.inner)?.rows.visible()))
             }
 
             fn contains(&self, py: Python<'_>, number: i64) -> PyResult<bool> {
@@ -106,7 +97,7 @@ macro_rules! methods {
             }
 
             fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<i64>>> {
-                let ids = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.ids().to_vec()))?;
+                let ids = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.visible_ids().to_vec()))?;
                 Ok(PyArray1::from_vec(py, ids))
             }
 
@@ -181,7 +172,7 @@ macro_rules! methods {
 
 #[pyclass(frozen, name = "Flat", module = "ruvector._core")]
 struct PyFlat {
-    inner: RwLock<Flat>,
+    inner: Shared<Flat>,
     #[pyo3(get)]
     dim: usize,
     #[pyo3(get)]
@@ -193,7 +184,7 @@ impl From<Flat> for PyFlat {
         Self {
             dim: index.rows.space.dim,
             metric: index.rows.space.metric.name(),
-            inner: RwLock::new(index),
+            inner: Shared::new(index),
         }
     }
 }
@@ -215,9 +206,8 @@ methods!(PyFlat, Flat, {
     ) -> PyResult<Bound<'py, PyArray1<i64>>> {
         let vectors = matrix(&vectors, "vectors")?;
         let ids = ids.as_ref().map(|ids| slice(ids, "ids")).transpose()?;
-        let added = enter(py, vectors.data().len(), |_| {
-            Ok(writing(&self.inner)?.add(vectors, ids)?.to_vec())
-        })?;
+        let work = vectors.data().len();
+        let added = change(py, work, &self.inner, flat::Adding::new(vectors, ids))?;
         Ok(PyArray1::from_vec(py, added))
     }
 
@@ -228,20 +218,23 @@ methods!(PyFlat, Flat, {
         k: usize,
         r#where: Option<Where<'py>>,
     ) -> PyResult<Answer<'py>> {
-        let queries = matrix(&queries, "queries")?;
         let wanted = r#where.as_ref().map(Where::wanted).transpose()?;
-        let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.len()))?;
-        let work = queries.data().len().saturating_mul(rows);
-        let hits = enter(py, work, |workers| {
-            let index = reading(&self.inner)?;
-            match wanted {
-                Some(wanted) => {
-                    index.search_among(queries, k, &*index.rows.allowed(wanted)?, workers)
-                }
-                None => index.search(queries, k, workers),
-            }
-        })?;
-        answer(py, hits, k)
+        self.find(py, matrix(&queries, "queries")?, k, wanted)
+    }
+
+    /// What `search` does with arguments that need no conversion; `None` for others.
+    fn query<'py>(
+        &self,
+        py: Python<'py>,
+        queries: &Bound<'py, PyAny>,
+        k: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Answer<'py>>> {
+        let queries = Plain::of(queries);
+        let queries = queries.as_ref().and_then(Plain::matrix);
+        let (Some(queries), Some(k)) = (queries, plain_int(k, MOST)) else {
+            return Ok(None);
+        };
+        self.find(py, queries, k, None).map(Some)
     }
 
     fn range_search<'py>(
@@ -254,7 +247,7 @@ methods!(PyFlat, Flat, {
     ) -> PyResult<Spans<'py>> {
         let queries = matrix(&queries, "queries")?;
         let wanted = r#where.as_ref().map(Where::wanted).transpose()?;
-        let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.len()))?;
+        let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.visible()))?;
         let work = queries.data().len().saturating_mul(rows);
         let ranges = enter(py, work, |workers| {
             let index = reading(&self.inner)?;
@@ -272,9 +265,32 @@ methods!(PyFlat, Flat, {
     }
 });
 
+impl PyFlat {
+    fn find<'py>(
+        &self,
+        py: Python<'py>,
+        queries: Matrix<'_, f32>,
+        k: usize,
+        wanted: Option<Wanted<'_>>,
+    ) -> PyResult<Answer<'py>> {
+        let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.visible()))?;
+        let work = queries.data().len().saturating_mul(rows);
+        let hits = enter(py, work, |workers| {
+            let index = reading(&self.inner)?;
+            match wanted {
+                Some(wanted) => {
+                    index.search_among(queries, k, &*index.rows.allowed(wanted)?, workers)
+                }
+                None => index.search(queries, k, workers),
+            }
+        })?;
+        answer(py, hits, k)
+    }
+}
+
 #[pyclass(frozen, name = "Hnsw", module = "ruvector._core")]
 struct PyHnsw {
-    inner: RwLock<Hnsw>,
+    inner: Shared<Hnsw>,
     #[pyo3(get)]
     dim: usize,
     #[pyo3(get)]
@@ -300,7 +316,7 @@ impl From<Hnsw> for PyHnsw {
             m,
             ef_construction,
             seed,
-            inner: RwLock::new(index),
+            inner: Shared::new(index),
         }
     }
 }
@@ -337,10 +353,7 @@ methods!(PyHnsw, Hnsw, {
             .len()
             .saturating_mul(self.ef_construction)
             .saturating_mul(DISTANCES);
-        let added = enter(py, work, |workers| {
-            let mut index = writing(&self.inner)?;
-            Ok(index.add(vectors, ids, workers)?.to_vec())
-        })?;
+        let added = change(py, work, &self.inner, hnsw::Adding::new(vectors, ids))?;
         Ok(PyArray1::from_vec(py, added))
     }
 
@@ -352,25 +365,28 @@ methods!(PyHnsw, Hnsw, {
         ef: Option<usize>,
         r#where: Option<Where<'py>>,
     ) -> PyResult<Answer<'py>> {
-        let queries = matrix(&queries, "queries")?;
         let wanted = r#where.as_ref().map(Where::wanted).transpose()?;
-        let work = queries
-            .data()
-            .len()
-            .saturating_mul(ef.unwrap_or(DEFAULT_EF).max(k))
-            .saturating_mul(DISTANCES);
-        // One query is walked by one thread, and handing it over would cost more than it.
-        let work = if queries.rows() == 1 { 0 } else { work };
-        let hits = enter(py, work, |workers| {
-            let index = reading(&self.inner)?;
-            match wanted {
-                Some(wanted) => {
-                    index.search_among(queries, k, ef, &*index.rows.allowed(wanted)?, workers)
-                }
-                None => index.search(queries, k, ef, workers),
-            }
-        })?;
-        answer(py, hits, k)
+        self.find(py, matrix(&queries, "queries")?, k, ef, wanted)
+    }
+
+    /// What `search` does with arguments that need no conversion; `None` for others.
+    fn query<'py>(
+        &self,
+        py: Python<'py>,
+        queries: &Bound<'py, PyAny>,
+        k: &Bound<'py, PyAny>,
+        ef: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Answer<'py>>> {
+        let queries = Plain::of(queries);
+        let queries = queries.as_ref().and_then(Plain::matrix);
+        let given = ef.and_then(|ef| plain_int(ef, MOST));
+        let (Some(queries), Some(k)) = (queries, plain_int(k, MOST)) else {
+            return Ok(None);
+        };
+        if given.is_none() && ef.is_some() {
+            return Ok(None);
+        }
+        self.find(py, queries, k, given, None).map(Some)
     }
 
     fn range_search<'py>(
@@ -384,7 +400,7 @@ methods!(PyHnsw, Hnsw, {
     ) -> PyResult<Spans<'py>> {
         let queries = matrix(&queries, "queries")?;
         let wanted = r#where.as_ref().map(Where::wanted).transpose()?;
-        let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.len()))?;
+        let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.visible()))?;
         // A radius may take in every row.
         let work = queries.data().len().saturating_mul(rows);
         let ranges = enter(py, work, |workers| {
@@ -457,6 +473,35 @@ methods!(PyHnsw, Hnsw, {
         Ok(dict)
     }
 });
+
+impl PyHnsw {
+    fn find<'py>(
+        &self,
+        py: Python<'py>,
+        queries: Matrix<'_, f32>,
+        k: usize,
+        ef: Option<usize>,
+        wanted: Option<Wanted<'_>>,
+    ) -> PyResult<Answer<'py>> {
+        let work = queries
+            .data()
+            .len()
+            .saturating_mul(ef.unwrap_or(DEFAULT_EF).max(k))
+            .saturating_mul(DISTANCES);
+        // One query is walked by one thread, and handing it over would cost more than it.
+        let work = if queries.rows() == 1 { 0 } else { work };
+        let hits = enter(py, work, |workers| {
+            let index = reading(&self.inner)?;
+            match wanted {
+                Some(wanted) => {
+                    index.search_among(queries, k, ef, &*index.rows.allowed(wanted)?, workers)
+                }
+                None => index.search(queries, k, ef, workers),
+            }
+        })?;
+        answer(py, hits, k)
+    }
+}
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyFlat>()?;

@@ -245,9 +245,7 @@ fn use_hnsw(index: &mut Hnsw, owned: bool) -> std::result::Result<(), String> {
     index.rows.get(&some).map_err(said("get"))?;
     let _ = (index.rows.number(7), index.rows.bytes(), index.stats());
     let ids = free_ids(index.rows.ids());
-    let added = index
-        .add(queries, Some(&ids), &Workers::serial())
-        .map(<[i64]>::to_vec);
+    let added = index.add(queries, Some(&ids), &Workers::serial());
     if !owned {
         // Written again, damage must not get right checksums: this fails or what it gives does.
         if let Some(copy) = judged(index.to_bytes())? {

@@ -21,19 +21,19 @@ impl Rows {
     pub fn allowed(&self, wanted: Wanted<'_>) -> Result<Arc<Bitmap>> {
         match wanted {
             Wanted::Ids(ids) => {
-                let mut allowed = Bitmap::new(self.len());
+                let mut allowed = Bitmap::new(self.visible());
                 for row in ids.iter().filter_map(|&id| self.number(id)) {
                     allowed.insert(row);
                 }
                 Ok(Arc::new(allowed))
             }
-            Wanted::Mask(mask) if mask.len() != self.len() => Err(Error::invalid(
+            Wanted::Mask(mask) if mask.len() != self.visible() => Err(Error::invalid(
                 "where",
                 format!(
                     "has {} truth values but the index holds {} rows; give one for each of \
                      index.ids, or ids instead",
                     mask.len(),
-                    self.len()
+                    self.visible()
                 ),
             )),
             Wanted::Mask(mask) => Ok(Arc::new(Bitmap::from_bools(mask))),
@@ -45,7 +45,7 @@ impl Rows {
     pub fn among(&self, allowed: Option<&Bitmap>) -> Vec<u32> {
         match allowed {
             Some(allowed) => allowed.rows().map(|row| row as u32).collect(),
-            None => (0..self.len() as u32).collect(),
+            None => (0..self.visible() as u32).collect(),
         }
     }
 
@@ -117,7 +117,7 @@ impl Filter {
 
 impl Found {
     fn new(ids: &[i64], rows: &Rows) -> Self {
-        let mut found = Bitmap::new(rows.len());
+        let mut found = Bitmap::new(rows.visible());
         let mut unknown = Vec::new();
         for &id in ids {
             match rows.number(id) {
@@ -135,7 +135,7 @@ impl Found {
     /// Whether the ids are still where they were, and the unknown ones nowhere.
     fn holds(&self, rows: &Rows) -> bool {
         let pairs = || self.rows.rows().zip(&self.ids);
-        self.rows.len() == rows.len()
+        self.rows.len() == rows.visible()
             && pairs().all(|(row, &id)| rows.ids()[row] == id)
             && self.unknown.iter().all(|&id| rows.number(id).is_none())
     }

@@ -4,6 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};
 use crate::index::memory::spare;
+use crate::index::room;
 use crate::persist::Store;
 
 const LANES: usize = 16;
@@ -65,6 +66,15 @@ impl Lines {
 
     pub fn row_mut(&mut self, i: usize) -> &mut [f32] {
         bytemuck::cast_slice_mut(&mut self.data[i * self.per_row..(i + 1) * self.per_row])
+    }
+
+    /// A copy with room for `rows` more; none where there is room.
+    pub fn with_room(&self, rows: usize) -> Result<Option<Self>> {
+        let copy = room::store(&self.data, rows * self.per_row)?;
+        Ok(copy.map(|data| Self {
+            data,
+            per_row: self.per_row,
+        }))
     }
 
     /// Makes it `rows` rows long; new ones are zero.

@@ -6,6 +6,7 @@
 pub mod allowed;
 pub mod bitmap;
 pub mod flat;
+pub mod gate;
 pub mod hits;
 pub mod hnsw;
 pub mod key;
@@ -13,6 +14,8 @@ pub mod lines;
 pub mod memory;
 pub mod order;
 pub mod ranges;
+pub mod room;
 pub mod rows;
 pub mod scan;
+pub mod shared;
 pub mod space;

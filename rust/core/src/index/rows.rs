@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::index::lines::{Line, Lines, out_of_memory};
 use crate::index::memory::{Part, spare, table};
 use crate::index::order::Order;
+use crate::index::room;
 use crate::index::space::{Space, norm};
 use crate::matrix::Matrix;
 use crate::metric::Metric;
@@ -18,6 +19,9 @@ use crate::pool::Workers;
 pub const MAX_ROWS: usize = (1 << 31) - 1;
 
 /// Vectors and ids by row number, which is the order of insertion.
+///
+/// The last rows may be pending: part of a change that is not finished. They can be walked but
+/// are not among what users see.
 pub struct Rows {
     pub space: Space,
     vectors: Lines,
@@ -30,6 +34,16 @@ pub struct Rows {
     largest_id: i64,
     /// The file that the rows lie in, and what finds their ids there.
     mapped: Option<(Mapping, Order)>,
+    /// Rows from this number on are pending.
+    visible: usize,
+}
+
+/// Storage that takes the old one's place when rows outgrow it.
+pub struct Room {
+    vectors: Option<Lines>,
+    norms: Option<Store<f64>>,
+    ids: Option<Store<i64>>,
+    numbers: Option<HashMap<i64, u32>>,
 }
 
 impl Rows {
@@ -42,9 +56,11 @@ impl Rows {
             numbers: HashMap::new(),
             largest_id: -1,
             mapped: None,
+            visible: 0,
         }
     }
 
+    /// All rows, pending ones too.
     pub fn len(&self) -> usize {
         self.ids.len()
     }
@@ -53,16 +69,37 @@ impl Rows {
         self.ids.is_empty()
     }
 
+    /// The ids of all rows, pending ones too.
     pub fn ids(&self) -> &[i64] {
         &self.ids
     }
 
-    /// The number of the row with this id.
+    /// The ids of the rows users see.
+    pub fn visible_ids(&self) -> &[i64] {
+        &self.ids[..self.visible]
+    }
+
+    /// How many rows users see: those with smaller numbers.
+    pub fn visible(&self) -> usize {
+        self.visible
+    }
+
+    pub fn has_pending(&self) -> bool {
+        self.visible < self.len()
+    }
+
+    /// Makes pending rows visible.
+    pub fn show(&mut self) {
+        self.visible = self.len();
+    }
+
+    /// The number of the visible row with this id.
     pub fn number(&self, id: i64) -> Option<usize> {
         if let Some((_, order)) = &self.mapped {
             return order.find(&self.ids, id);
         }
-        self.numbers.get(&id).map(|&number| number as usize)
+        let number = *self.numbers.get(&id)? as usize;
+        (number < self.visible).then_some(number)
     }
 
     /// The file that the rows lie in, if they are mapped.
@@ -125,25 +162,66 @@ impl Rows {
         vectors: Matrix<'_, f32>,
         ids: Option<&[i64]>,
     ) -> Result<Range<usize>> {
+        let ids = self.admit(vectors, ids)?;
+        let start = self.len();
+        self.put(vectors, &ids)?;
+        self.show();
+        Ok(start..self.len())
+    }
+
+    /// The ids under which these vectors can be stored.
+    pub fn admit(&self, vectors: Matrix<'_, f32>, ids: Option<&[i64]>) -> Result<Vec<i64>> {
         self.check_writable()?;
         self.space.check(vectors, "vectors")?;
-        let start = self.len();
-        let end = start + vectors.rows();
+        let end = self.len() + vectors.rows();
         if end > MAX_ROWS {
             return Err(Error::invalid(
                 "vectors",
                 format!("would make {end} rows but an index holds at most {MAX_ROWS}"),
             ));
         }
-        let ids = match ids {
+        match ids {
             Some(ids) => {
                 self.check_ids(ids, vectors.rows())?;
-                ids.to_vec()
+                Ok(ids.to_vec())
             }
-            None => self.next_ids(vectors.rows())?,
-        };
-        self.vectors.resize(end)?;
-        for (i, id) in (start..end).zip(ids) {
+            None => self.next_ids(vectors.rows()),
+        }
+    }
+
+    /// Room for `more` rows, to be given to [`Rows::make_room`].
+    pub fn room(&self, more: usize) -> Result<Room> {
+        let cosine = self.space.metric == Metric::Cosine;
+        let wanted = self.len() + more;
+        let mut numbers = None;
+        if wanted > self.numbers.capacity() {
+            let mut copy = HashMap::new();
+            copy.try_reserve(wanted.max(2 * self.len()))
+                .map_err(|_| out_of_memory())?;
+            copy.extend(self.numbers.iter());
+            numbers = Some(copy);
+        }
+        Ok(Room {
+            vectors: self.vectors.with_room(more)?,
+            norms: room::store(&self.norms, if cosine { more } else { 0 })?,
+            ids: room::store(&self.ids, more)?,
+            numbers,
+        })
+    }
+
+    /// Moves to a larger place; `room` is left with the old one.
+    pub fn make_room(&mut self, room: &mut Room) {
+        room::swap(&mut self.vectors, &mut room.vectors);
+        room::swap(&mut self.norms, &mut room.norms);
+        room::swap(&mut self.ids, &mut room.ids);
+        room::swap(&mut self.numbers, &mut room.numbers);
+    }
+
+    /// Appends pending rows that were admitted.
+    pub fn put(&mut self, vectors: Matrix<'_, f32>, ids: &[i64]) -> Result<()> {
+        let start = self.len();
+        self.vectors.resize(start + ids.len())?;
+        for (i, &id) in (start..).zip(ids) {
             let row = vectors.row(i - start);
             let norm = self.space.store(row, self.vectors.row_mut(i));
             if self.space.metric == Metric::Cosine {
@@ -153,7 +231,7 @@ impl Rows {
             self.numbers.insert(id, i as u32);
             self.largest_id = self.largest_id.max(id);
         }
-        Ok(start..end)
+        Ok(())
     }
 
     /// Forgets all rows from number `len` on.
@@ -162,6 +240,7 @@ impl Rows {
             self.numbers.remove(&id);
         }
         self.largest_id = self.ids.iter().copied().max().unwrap_or(-1);
+        self.visible = self.visible.min(len);
         self.norms.to_mut().truncate(len);
         // Shrinking does not allocate.
         let _ = self.vectors.resize(len);
@@ -228,12 +307,13 @@ impl Rows {
         (parts, reserved)
     }
 
-    /// Adds the rows' sections to a file.
+    /// Adds the visible rows' sections to a file.
     pub fn write<'a>(&'a self, writer: Writer<'a>) -> Writer<'a> {
+        let lines = self.visible * self.vectors.per_row();
         writer
-            .section("ids", &self.ids)
-            .section("vectors", self.vectors.data())
-            .section("norms", &self.norms)
+            .section("ids", &self.ids[..self.visible])
+            .section("vectors", &self.vectors.data()[..lines])
+            .section("norms", &self.norms[..self.visible.min(self.norms.len())])
     }
 
     /// Reads `len` rows back, or where they lie: then vectors can be any bits.
@@ -258,6 +338,7 @@ impl Rows {
             ids,
             numbers: HashMap::new(),
             mapped: None,
+            visible: len,
         };
         if let Some(mapping) = reader.mapping() {
             if rows.ids.iter().any(|&id| id < 0) {
@@ -283,7 +364,8 @@ impl Rows {
         }
         for (i, &id) in self.ids.iter().enumerate() {
             // The order of mapped rows exists because their ids differ.
-            if id < 0 || (self.mapped.is_none() && self.number(id) != Some(i)) {
+            let leads = || self.numbers.get(&id) == Some(&(i as u32));
+            if id < 0 || (self.mapped.is_none() && !leads()) {
                 return Err(format!("id {id} of row {i} is negative or leads elsewhere"));
             }
             let (row, padding) = self.stored(i).split_at(self.space.dim);

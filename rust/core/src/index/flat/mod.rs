@@ -3,6 +3,7 @@
 //! Batches go through matrix products, which tell nearly all rows to be too far; the others are
 //! compared one by one, so that results are those of comparing everything.
 
+mod adding;
 mod among;
 mod best;
 mod bounds;
@@ -25,6 +26,7 @@ use crate::metric::Metric;
 use crate::persist::{Reader, Writer};
 use crate::pool::Workers;
 
+pub use adding::{Adding, CHUNK};
 pub use search::{exact, nearest};
 
 const KIND: &str = "flat index";
@@ -57,7 +59,7 @@ impl Flat {
     /// Calls `with` with the file's writer.
     fn written<R>(&self, with: impl FnOnce(Writer<'_>) -> Result<R>) -> Result<R> {
         let space = self.rows.space;
-        let head = [space.code(), space.dim as u64, self.rows.len() as u64];
+        let head = [space.code(), space.dim as u64, self.rows.visible() as u64];
         with(self.rows.write(Writer::new(KIND).section("head", &head)))
     }
 

@@ -12,7 +12,7 @@ impl Hnsw {
             return Err(format!("the graph has {nodes} nodes for {rows} rows"));
         }
         self.rows.check()?;
-        self.graph.check()
+        self.settled().check()
     }
 }
 

@@ -24,24 +24,25 @@ impl Hnsw {
             ef_construction,
             seed,
         } = self.graph.params;
+        let graph = self.settled();
         let head = [
             self.rows.space.code(),
             self.rows.space.dim as u64,
             m as u64,
             ef_construction as u64,
             seed,
-            self.rows.len() as u64,
-            u64::from(self.graph.entry),
+            self.rows.visible() as u64,
+            u64::from(graph.entry),
         ];
         let writer = Writer::new(KIND).section("head", &head);
         with(
             self.rows
                 .write(writer)
-                .section("levels", &self.graph.levels)
-                .section("links", &self.graph.base)
-                .section("upper links", &self.graph.upper)
-                .section("parents", &self.graph.parents)
-                .section("guards", &self.graph.guards),
+                .section("levels", &graph.levels)
+                .section("links", &graph.base)
+                .section("upper links", &graph.upper)
+                .section("parents", &graph.parents)
+                .section("guards", &graph.guards),
         )
     }
 
@@ -117,6 +118,7 @@ impl Hnsw {
         let index = Self {
             rows,
             graph: Graph::from_parts(params, base, upper, levels, parents, guards, entry),
+            pending: None,
             scratches: Scratches::default(),
             filter_scratches: Scratches::default(),
         };

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::index::lines::out_of_memory;
+use crate::index::room;
 use crate::persist::Store;
 
 use super::params::Params;
@@ -31,6 +32,17 @@ pub struct Graph {
     dependants: Vec<u16>,
     /// A row of the highest level, or [`EMPTY`].
     pub(super) entry: u32,
+}
+
+/// Storage that takes the old one's place when the graph outgrows it.
+pub(super) struct Room {
+    base: Option<Store<u32>>,
+    upper: Option<Store<u32>>,
+    offsets: Option<Vec<u32>>,
+    levels: Option<Store<u8>>,
+    parents: Option<Store<u32>>,
+    guards: Option<Store<u32>>,
+    dependants: Option<Vec<u16>>,
 }
 
 impl Graph {
@@ -173,6 +185,32 @@ impl Graph {
             *dependants -= 1;
         }
         self.dependants[guard as usize] += 1;
+    }
+
+    /// Room for `more` rows, to be given to [`Graph::make_room`].
+    pub(super) fn room(&self, more: usize) -> Result<Room> {
+        let numbers = self.len()..self.len() + more;
+        let lists: usize = numbers.map(|i| usize::from(self.params.level(i))).sum();
+        Ok(Room {
+            base: room::store(&self.base, more * self.params.capacity(0))?,
+            upper: room::store(&self.upper, lists * self.params.capacity(1))?,
+            offsets: room::copy(&self.offsets, more)?,
+            levels: room::store(&self.levels, more)?,
+            parents: room::store(&self.parents, more)?,
+            guards: room::store(&self.guards, more)?,
+            dependants: room::copy(&self.dependants, more)?,
+        })
+    }
+
+    /// Moves to a larger place; `room` is left with the old one.
+    pub(super) fn make_room(&mut self, room: &mut Room) {
+        room::swap(&mut self.base, &mut room.base);
+        room::swap(&mut self.upper, &mut room.upper);
+        room::swap(&mut self.offsets, &mut room.offsets);
+        room::swap(&mut self.levels, &mut room.levels);
+        room::swap(&mut self.parents, &mut room.parents);
+        room::swap(&mut self.guards, &mut room.guards);
+        room::swap(&mut self.dependants, &mut room.dependants);
     }
 
     /// Appends `count` rows without links.

@@ -25,36 +25,69 @@ const CHUNK: usize = 1024;
 /// Links added for one row may displace what led to another: looks at most this often.
 const ROUNDS: usize = 4;
 
-impl Hnsw {
-    /// Looks for each of the rows `added` and adds links for those that are missed.
-    ///
-    /// Not under inner products, where a row need not be its own nearest.
-    pub(super) fn guard(
-        &mut self,
-        added: Range<usize>,
-        workers: &Workers<'_>,
-        journal: &mut Journal,
-    ) -> Result<()> {
-        if self.rows.space.metric == Metric::InnerProduct || self.rows.len() <= EF {
-            return Ok(());
+/// A row that was missed, with what was seen instead; `None` for one that was found.
+pub type Seen = (u32, Option<Vec<Candidate>>);
+
+/// One look after another at rows that were missed before.
+pub struct Round {
+    number: usize,
+    /// Looked for in this round.
+    rows: Vec<u32>,
+    /// How many of them have been.
+    done: usize,
+    /// Looked for in the next.
+    missed: Vec<u32>,
+}
+
+impl Round {
+    /// The first round, for new rows.
+    pub fn new(added: Range<usize>) -> Self {
+        Self {
+            number: 0,
+            rows: added.map(|row| row as u32).collect(),
+            done: 0,
+            missed: Vec::new(),
         }
-        let mut rows: Vec<u32> = added.map(|row| row as u32).collect();
-        for _ in 0..ROUNDS {
-            let mut missed = Vec::new();
-            for chunk in rows.chunks(CHUNK) {
-                let seen = workers.map(chunk.len(), |i| Ok(self.look_for(chunk[i])))?;
-                for (&row, seen) in chunk.iter().zip(seen) {
-                    if let Some(seen) = seen {
-                        missed.push(row);
-                        self.guard_one(row, &seen, journal);
-                    }
-                }
-            }
-            rows = missed;
-        }
-        Ok(())
     }
 
+    /// Looks for the next chunk of rows, if there is one.
+    ///
+    /// Not under inner products, where a row need not be its own nearest.
+    pub fn plan(&mut self, index: &Hnsw, workers: &Workers<'_>) -> Result<Option<Vec<Seen>>> {
+        if index.rows.space.metric == Metric::InnerProduct || index.rows.len() <= EF {
+            return Ok(None);
+        }
+        if self.done == self.rows.len() {
+            self.number += 1;
+            self.rows = std::mem::take(&mut self.missed);
+            self.done = 0;
+        }
+        if self.number == ROUNDS || self.rows.is_empty() {
+            return Ok(None);
+        }
+        let end = self.rows.len().min(self.done + CHUNK);
+        let chunk = &self.rows[self.done..end];
+        let seen = workers.map(chunk.len(), |i| Ok((chunk[i], index.look_for(chunk[i]))))?;
+        self.done = end;
+        Ok(Some(seen))
+    }
+
+    /// Adds links for those missed.
+    pub fn apply(&mut self, index: &mut Hnsw, seen: &[Seen]) {
+        let Some(mut journal) = index.pending.take() else {
+            return;
+        };
+        for (row, seen) in seen {
+            if let Some(seen) = seen {
+                self.missed.push(*row);
+                index.guard_one(*row, seen, &mut journal);
+            }
+        }
+        index.pending = Some(journal);
+    }
+}
+
+impl Hnsw {
     /// What a walk towards a row comes to, if not the row or a copy of it.
     fn look_for(&self, row: u32) -> Option<Vec<Candidate>> {
         let walk = self.walk();

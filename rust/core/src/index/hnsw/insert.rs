@@ -1,137 +1,31 @@
-//! Adding rows.
-//!
-//! Rows are linked in batches that grow with the graph. All rows of a batch search the graph as
-//! it stood before the batch, and compare themselves with the batch's earlier rows directly; then
-//! links are written in row order, and each row that gained neighbours chooses among them once.
-//! No step depends on which thread did what, so the graph is the same for any number of threads
-//! (Manohar et al. 2024, ParlayANN).
-
-use std::ops::Range;
-
-use crate::error::Result;
-use crate::matrix::Matrix;
-use crate::pool::Workers;
+//! Where a new row belongs: its links, its place in the spanning tree, its neighbours' links.
 
 use super::Hnsw;
 use super::candidate::Candidate;
 use super::count::Uncounted;
 use super::graph::EMPTY;
-use super::journal::Journal;
 use super::scratch::Entry;
 use super::select::select;
 use super::walk::Walk;
 
-/// A batch is at most this part of the graph it searches, so that a row misses few neighbours.
-const SHARE: usize = 64;
-
-/// And at most this many rows, for each compares with half of them.
-const MAX_BATCH: usize = 256;
-
 /// A new row's links, level by level from 0.
-type Plan = Vec<Vec<Candidate>>;
+pub(super) type Plan = Vec<Vec<Candidate>>;
 
 /// An edge to be added to an older row.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Incoming {
-    level: u8,
-    target: u32,
-    source: Candidate,
+pub(super) struct Incoming {
+    pub level: u8,
+    pub target: u32,
+    pub source: Candidate,
 }
 
 impl Hnsw {
-    /// Appends vectors and returns their ids; nothing is changed on failure.
-    ///
-    /// Without ids they continue from the largest one.
-    pub fn add(
-        &mut self,
-        vectors: Matrix<'_, f32>,
-        ids: Option<&[i64]>,
-        workers: &Workers<'_>,
-    ) -> Result<&[i64]> {
-        let added = self.rows.append(vectors, ids)?;
-        let mut journal = Journal::new(&self.graph);
-        let outcome = self
-            .graph
-            .grow(added.len())
-            .and_then(|()| self.link(added.clone(), workers, &mut journal))
-            .and_then(|()| self.guard(added.clone(), workers, &mut journal));
-        if let Err(error) = outcome {
-            journal.undo(&mut self.graph);
-            self.rows.truncate(added.start);
-            return Err(error);
-        }
-        Ok(&self.rows.ids()[added])
-    }
-
     pub(super) fn walk(&self) -> Walk<'_> {
         self.walk_counting(Uncounted)
     }
 
-    fn link(
-        &mut self,
-        added: Range<usize>,
-        workers: &Workers<'_>,
-        journal: &mut Journal,
-    ) -> Result<()> {
-        let mut start = added.start;
-        while start < added.end {
-            let size = (start / SHARE).clamp(1, MAX_BATCH);
-            let end = added.end.min(start + size);
-            self.link_batch(start..end, workers, journal)?;
-            start = end;
-        }
-        Ok(())
-    }
-
-    fn link_batch(
-        &mut self,
-        batch: Range<usize>,
-        workers: &Workers<'_>,
-        journal: &mut Journal,
-    ) -> Result<()> {
-        let mut plans =
-            workers.map(batch.len(), |i| Ok(self.plan(batch.start + i, batch.start)))?;
-        for (node, plan) in batch.clone().zip(&mut plans) {
-            self.plant(node as u32, plan, batch.start as u32);
-        }
-        let mut incoming = Vec::new();
-        for (node, plan) in batch.clone().zip(&plans) {
-            for (level, links) in (0..).zip(plan) {
-                let links_of = links.iter().map(|link| link.node());
-                self.graph.set(level, node as u32, links_of);
-                incoming.extend(links.iter().map(|link| Incoming {
-                    level,
-                    target: link.node(),
-                    source: Candidate::new(link.distance(), node as u32),
-                }));
-            }
-        }
-        incoming.sort_unstable();
-        let groups: Vec<&[Incoming]> = incoming
-            .chunk_by(|a, b| (a.level, a.target) == (b.level, b.target))
-            .collect();
-        let merged = workers.map(groups.len(), |i| {
-            let Incoming { level, target, .. } = groups[i][0];
-            let sources: Vec<Candidate> = groups[i].iter().map(|edge| edge.source).collect();
-            Ok(self.merge(level, target, &sources))
-        })?;
-        for (group, links) in groups.iter().zip(merged) {
-            let Incoming { level, target, .. } = group[0];
-            journal.note(&self.graph, level, target);
-            self.graph.set(level, target, links.into_iter());
-        }
-        for node in batch {
-            let node = node as u32;
-            let top = self.graph.entry().map(|entry| self.graph.level(entry));
-            if top.is_none_or(|top| self.graph.level(node) > top) {
-                self.graph.entry = node;
-            }
-        }
-        Ok(())
-    }
-
     /// Chooses the links of row `node` among the first `linked` rows and those just before it.
-    fn plan(&self, node: usize, linked: usize) -> Plan {
+    pub(super) fn plan(&self, node: usize, linked: usize) -> Plan {
         let own = self.graph.level(node as u32);
         let ef = self.params().ef_construction;
         let query = self.rows.stored(node);
@@ -172,7 +66,7 @@ impl Hnsw {
     /// Gives a new row its place in the spanning tree: below the nearest of its links that has
     /// room, or else below a descendant of the nearest. Copies of a row stay below it, so that a
     /// walk that came to one finds the others.
-    fn plant(&mut self, node: u32, plan: &mut Plan, batch: u32) {
+    pub(super) fn plant(&mut self, node: u32, plan: &mut Plan, batch: u32) {
         let Some(&nearest) = plan[0].first() else {
             return;
         };

@@ -30,9 +30,9 @@ impl Journal {
     }
 
     /// Puts the graph back.
-    pub fn undo(self, graph: &mut Graph) {
-        for ((level, node), links) in self.links {
-            graph.set(level, node, links.into_iter());
+    pub fn undo(&self, graph: &mut Graph) {
+        for (&(level, node), links) in &self.links {
+            graph.set(level, node, links.iter().copied());
         }
         graph.truncate(self.len);
         graph.entry = self.entry;

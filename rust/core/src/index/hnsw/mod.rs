@@ -3,6 +3,7 @@
 //! Malkov and Yashunin 2018, "Efficient and robust approximate nearest neighbor search using
 //! Hierarchical Navigable Small World graphs".
 
+mod adding;
 mod candidate;
 mod check;
 mod count;
@@ -18,6 +19,7 @@ mod marks;
 mod memory;
 mod nearest;
 mod params;
+mod pending;
 mod scratch;
 mod search;
 mod select;
@@ -30,6 +32,7 @@ use crate::index::rows::Rows;
 use crate::index::space::Space;
 use crate::metric::Metric;
 
+pub use adding::Adding;
 pub use effort::Effort;
 pub use graph::Graph;
 pub use params::Params;
@@ -40,6 +43,8 @@ pub use stats::Stats;
 pub struct Hnsw {
     pub rows: Rows,
     graph: Graph,
+    /// What to undo of the change that is under way; its rows are pending.
+    pending: Option<journal::Journal>,
     scratches: scratch::Scratches,
     filter_scratches: scratch::Scratches<filter::Scratch>,
 }
@@ -49,6 +54,7 @@ impl Hnsw {
         Ok(Self {
             rows: Rows::new(Space::new(dim, metric)?),
             graph: Graph::new(params),
+            pending: None,
             scratches: scratch::Scratches::default(),
             filter_scratches: scratch::Scratches::default(),
         })

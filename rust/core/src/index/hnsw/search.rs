@@ -39,7 +39,7 @@ impl Hnsw {
     ) -> Result<Hits> {
         let ef = pool_size(ef, k)?;
         let prepared = self.rows.space.prepare(queries)?;
-        if ef >= self.rows.len() {
+        if ef >= self.rows.visible() {
             return exact(&self.rows, &prepared, queries.rows(), k, None, workers);
         }
         Hits::collect(queries.rows(), k, QUERIES, workers, |range, places| {
@@ -47,6 +47,11 @@ impl Hnsw {
                 let mut hits = Vec::with_capacity(ef);
                 for (query, places) in range.zip(places.chunks_mut(k)) {
                     workers.check()?;
+                    if self.rows.has_pending() {
+                        let query = (&prepared, query);
+                        self.search_past_pending(query, places, ef, scratch, workers)?;
+                        continue;
+                    }
                     let query = prepared.row(query);
                     self.search_one(query, places, ef, scratch, &mut hits, Uncounted);
                 }

@@ -24,7 +24,7 @@ pub struct Stats {
 impl Hnsw {
     /// Looks at every link once.
     pub fn stats(&self) -> Stats {
-        let graph = &self.graph;
+        let graph = &*self.settled();
         let degrees: Vec<usize> = (0..graph.len() as u32)
             .map(|node| graph.links(0, node).len())
             .collect();

@@ -40,9 +40,9 @@ impl Hnsw {
     ) -> Result<Ranges> {
         let ef = pool_size(ef, 1)?;
         let prepared = self.rows.space.prepare(queries)?;
-        let count = allowed.map_or(self.rows.len(), Bitmap::count);
+        let count = allowed.map_or(self.rows.visible(), Bitmap::count);
         let few = allowed.is_some() && self.is_few(count, ef);
-        if few || ef >= self.rows.len() {
+        if few || ef >= self.rows.visible() {
             let among = self.rows.among(allowed);
             return Ranges::scan(
                 &self.rows,
@@ -110,7 +110,8 @@ impl Hnsw {
                     continue;
                 }
                 inside.push(row);
-                if allowed.is_none_or(|allowed| allowed.contains(row as usize)) {
+                let visible = (row as usize) < self.rows.visible();
+                if visible && allowed.is_none_or(|allowed| allowed.contains(row as usize)) {
                     room.take()?;
                     let id = self.rows.ids()[row as usize];
                     hits.push(Hit { distance, id });

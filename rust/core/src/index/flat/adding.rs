@@ -1,0 +1,86 @@
+//! Adding rows in steps.
+
+use std::ops::Range;
+
+use crate::error::Result;
+use crate::index::rows::Room;
+use crate::index::shared::Change;
+use crate::matrix::Matrix;
+use crate::pool::Workers;
+
+use super::Flat;
+
+/// Rows appended in one step.
+pub const CHUNK: usize = 1024;
+
+/// Vectors on their way into an index.
+pub struct Adding<'a> {
+    vectors: Matrix<'a, f32>,
+    wanted: Option<&'a [i64]>,
+    /// Once the vectors are admitted.
+    ids: Option<Vec<i64>>,
+    /// The number of the first.
+    first: usize,
+}
+
+pub enum Step {
+    Room(Room),
+    Append(Range<usize>),
+}
+
+impl<'a> Adding<'a> {
+    /// Without ids they continue from the largest one.
+    pub fn new(vectors: Matrix<'a, f32>, ids: Option<&'a [i64]>) -> Self {
+        Self {
+            vectors,
+            wanted: ids,
+            ids: None,
+            first: 0,
+        }
+    }
+}
+
+impl Change<Flat> for Adding<'_> {
+    type Step = Step;
+    /// The vectors' ids.
+    type Done = Vec<i64>;
+
+    fn plan(&mut self, index: &Flat, workers: &Workers<'_>) -> Result<Option<Step>> {
+        workers.check()?;
+        if self.ids.is_none() {
+            self.ids = Some(index.rows.admit(self.vectors, self.wanted)?);
+            self.first = index.rows.len();
+            return index
+                .rows
+                .room(self.vectors.rows())
+                .map(Step::Room)
+                .map(Some);
+        }
+        let start = index.rows.len() - self.first;
+        let end = self.vectors.rows().min(start + CHUNK);
+        Ok((start < end).then_some(Step::Append(start..end)))
+    }
+
+    fn apply(&mut self, index: &mut Flat, step: &mut Step) -> Result<()> {
+        match step {
+            Step::Room(room) => index.rows.make_room(room),
+            Step::Append(range) => {
+                let ids = self.ids.as_deref().unwrap_or_default();
+                let vectors = self.vectors.slice(range.start, range.end);
+                index.rows.put(vectors, &ids[range.clone()])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, index: &mut Flat) -> Vec<i64> {
+        index.rows.show();
+        self.ids.take().unwrap_or_default()
+    }
+
+    fn undo(&mut self, index: &mut Flat) {
+        if self.ids.is_some() {
+            index.rows.truncate(self.first);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Adding rows in steps, between which others search.
+//!
+//! The rows are appended, linked in batches that grow with the graph, and looked for. All rows of
+//! a batch search the graph as it stood before the batch, and compare themselves with the batch's
+//! earlier rows directly; then links are written in row order, and each row that gained neighbours
+//! chooses among them once. No step depends on which thread did what, so the graph is the same for
+//! any number of threads (Manohar et al. 2024, ParlayANN).
+
+use std::ops::Range;
+
+use crate::error::Result;
+use crate::index::flat;
+use crate::index::rows;
+use crate::index::shared::Change;
+use crate::matrix::Matrix;
+use crate::pool::Workers;
+
+use super::Hnsw;
+use super::candidate::Candidate;
+use super::graph;
+use super::guard::{self, Seen};
+use super::insert::{Incoming, Plan};
+use super::journal::Journal;
+
+/// A batch is at most this part of the graph it searches, so that a row misses few neighbours.
+const SHARE: usize = 64;
+
+/// And at most this many rows, for each compares with half of them.
+const MAX_BATCH: usize = 256;
+
+/// Vectors on their way into an index.
+pub struct Adding<'a> {
+    vectors: Matrix<'a, f32>,
+    wanted: Option<&'a [i64]>,
+    /// Once the vectors are admitted.
+    ids: Vec<i64>,
+    /// The rows' numbers.
+    added: Range<usize>,
+    stage: Stage,
+}
+
+/// What the next step is about.
+enum Stage {
+    Admit,
+    /// Rows from here on are to be appended.
+    Append(usize),
+    /// Rows from here on are to be linked.
+    Link(usize),
+    /// A batch has chosen its links; their targets are to choose among these edges.
+    Merge(Range<usize>, Vec<Incoming>),
+    Guard(guard::Round),
+}
+
+/// What one step writes.
+pub struct Step(Kind);
+
+enum Kind {
+    Room(Box<(rows::Room, graph::Room)>),
+    Append(Range<usize>),
+    Link(Range<usize>, Vec<Plan>),
+    /// Levels, rows and their links.
+    Merge(Vec<(u8, u32, Vec<u32>)>),
+    Guard(Vec<Seen>),
+}
+
+impl<'a> Adding<'a> {
+    /// Without ids they continue from the largest one.
+    pub fn new(vectors: Matrix<'a, f32>, ids: Option<&'a [i64]>) -> Self {
+        Self {
+            vectors,
+            wanted: ids,
+            ids: Vec::new(),
+            added: 0..0,
+            stage: Stage::Admit,
+        }
+    }
+
+    fn plan_batch(&self, index: &Hnsw, start: usize, workers: &Workers<'_>) -> Result<Kind> {
+        let size = (start / SHARE).clamp(1, MAX_BATCH);
+        let end = self.added.end.min(start + size);
+        let plans = workers.map(end - start, |i| Ok(index.plan(start + i, start)))?;
+        Ok(Kind::Link(start..end, plans))
+    }
+
+    /// After a batch has been merged, or all rows appended.
+    fn next_batch(&self, start: usize) -> Stage {
+        if start < self.added.end {
+            Stage::Link(start)
+        } else {
+            Stage::Guard(guard::Round::new(self.added.clone()))
+        }
+    }
+}
+
+impl Change<Hnsw> for Adding<'_> {
+    type Step = Step;
+    /// The vectors' ids.
+    type Done = Vec<i64>;
+
+    fn plan(&mut self, index: &Hnsw, workers: &Workers<'_>) -> Result<Option<Step>> {
+        workers.check()?;
+        Ok(Some(Step(match &mut self.stage {
+            Stage::Admit => {
+                self.ids = index.rows.admit(self.vectors, self.wanted)?;
+                let (start, count) = (index.rows.len(), self.ids.len());
+                self.added = start..start + count;
+                Kind::Room(Box::new((
+                    index.rows.room(count)?,
+                    index.graph.room(count)?,
+                )))
+            }
+            Stage::Append(start) => Kind::Append(*start..self.added.end.min(*start + flat::CHUNK)),
+            &mut Stage::Link(start) => self.plan_batch(index, start, workers)?,
+            Stage::Merge(_, incoming) => Kind::Merge(index.plan_merges(incoming, workers)?),
+            Stage::Guard(round) => match round.plan(index, workers)? {
+                Some(seen) => Kind::Guard(seen),
+                None => return Ok(None),
+            },
+        })))
+    }
+
+    fn apply(&mut self, index: &mut Hnsw, step: &mut Step) -> Result<()> {
+        match &mut step.0 {
+            Kind::Room(room) => {
+                index.rows.make_room(&mut room.0);
+                index.graph.make_room(&mut room.1);
+                index.pending = Some(Journal::new(&index.graph));
+                self.stage = match self.added.is_empty() {
+                    true => self.next_batch(self.added.start),
+                    false => Stage::Append(self.added.start),
+                };
+            }
+            Kind::Append(range) => {
+                let (start, end) = (range.start - self.added.start, range.end - self.added.start);
+                index.graph.grow(range.len())?;
+                index
+                    .rows
+                    .put(self.vectors.slice(start, end), &self.ids[start..end])?;
+                self.stage = match range.end < self.added.end {
+                    true => Stage::Append(range.end),
+                    false => self.next_batch(self.added.start),
+                };
+            }
+            Kind::Link(batch, plans) => {
+                let incoming = index.set_plans(batch.clone(), plans);
+                self.stage = Stage::Merge(batch.clone(), incoming);
+            }
+            Kind::Merge(merged) => {
+                for (level, target, links) in merged.iter() {
+                    if let Some(journal) = &mut index.pending {
+                        journal.note(&index.graph, *level, *target);
+                    }
+                    index.graph.set(*level, *target, links.iter().copied());
+                }
+                if let Stage::Merge(batch, _) = &self.stage {
+                    index.raise_entry(batch.clone());
+                    self.stage = self.next_batch(batch.end);
+                }
+            }
+            Kind::Guard(seen) => {
+                if let Stage::Guard(round) = &mut self.stage {
+                    round.apply(index, seen);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, index: &mut Hnsw) -> Vec<i64> {
+        index.pending = None;
+        index.rows.show();
+        std::mem::take(&mut self.ids)
+    }
+
+    fn undo(&mut self, index: &mut Hnsw) {
+        if let Some(journal) = index.pending.take() {
+            journal.undo(&mut index.graph);
+            index.rows.truncate(self.added.start);
+        }
+    }
+}
+
+impl Hnsw {
+    /// Appends vectors and returns their ids; nothing is changed on failure.
+    ///
+    /// Without ids they continue from the largest one.
+    pub fn add(
+        &mut self,
+        vectors: Matrix<'_, f32>,
+        ids: Option<&[i64]>,
+        workers: &Workers<'_>,
+    ) -> Result<Vec<i64>> {
+        crate::index::shared::make(self, Adding::new(vectors, ids), workers)
+    }
+
+    /// Gives a batch its own links, and its rows their places in the spanning tree. Returns the
+    /// edges back, by level and target.
+    fn set_plans(&mut self, batch: Range<usize>, plans: &mut [Plan]) -> Vec<Incoming> {
+        for (node, plan) in batch.clone().zip(plans.iter_mut()) {
+            self.plant(node as u32, plan, batch.start as u32);
+        }
+        let mut incoming = Vec::new();
+        for (node, plan) in batch.zip(plans.iter()) {
+            for (level, links) in (0..).zip(plan) {
+                let links_of = links.iter().map(|link| link.node());
+                self.graph.set(level, node as u32, links_of);
+                incoming.extend(links.iter().map(|link| Incoming {
+                    level,
+                    target: link.node(),
+                    source: Candidate::new(link.distance(), node as u32),
+                }));
+            }
+        }
+        incoming
+    }
+
+    /// The links of all rows to which new edges lead.
+    fn plan_merges(
+        &self,
+        incoming: &mut [Incoming],
+        workers: &Workers<'_>,
+    ) -> Result<Vec<(u8, u32, Vec<u32>)>> {
+        incoming.sort_unstable();
+        let groups: Vec<&[Incoming]> = incoming
+            .chunk_by(|a, b| (a.level, a.target) == (b.level, b.target))
+            .collect();
+        workers.map(groups.len(), |i| {
+            let Incoming { level, target, .. } = groups[i][0];
+            let sources: Vec<Candidate> = groups[i].iter().map(|edge| edge.source).collect();
+            Ok((level, target, self.merge(level, target, &sources)))
+        })
+    }
+
+    /// Searches start at the first of these rows that is on a higher level than all before.
+    fn raise_entry(&mut self, batch: Range<usize>) {
+        for node in batch {
+            let node = node as u32;
+            let top = self.graph.entry().map(|entry| self.graph.level(entry));
+            if top.is_none_or(|top| self.graph.level(node) > top) {
+                self.graph.entry = node;
+            }
+        }
+    }
+}

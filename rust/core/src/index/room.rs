@@ -1,0 +1,43 @@
+//! Making room without making readers wait.
+//!
+//! A vector that grows beyond its capacity moves, and everybody who reads it would have to wait.
+//! So a copy with room is made while they read on, and takes the old one's place in no time.
+
+use bytemuck::Pod;
+
+use crate::error::Result;
+use crate::index::lines::out_of_memory;
+use crate::persist::Store;
+
+/// A copy of `values` with room for `more`; none where they have it.
+pub fn copy<T: Clone>(values: &Vec<T>, more: usize) -> Result<Option<Vec<T>>> {
+    let wanted = values.len() + more;
+    if wanted <= values.capacity() {
+        return Ok(None);
+    }
+    copied(values, wanted).map(Some)
+}
+
+/// The same of values that may lie in a file: those are not changed, and so need no room.
+pub fn store<T: Pod>(values: &Store<T>, more: usize) -> Result<Option<Store<T>>> {
+    let wanted = values.len() + more;
+    if wanted <= values.capacity() {
+        return Ok(None);
+    }
+    copied(values, wanted).map(|copy| Some(copy.into()))
+}
+
+fn copied<T: Clone>(values: &[T], wanted: usize) -> Result<Vec<T>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(wanted.max(2 * values.len()))
+        .map_err(|_| out_of_memory())?;
+    copy.extend_from_slice(values);
+    Ok(copy)
+}
+
+/// Puts a copy in its place and what was there in the copy's, to be freed later.
+pub fn swap<T>(values: &mut T, copy: &mut Option<T>) {
+    if let Some(copy) = copy {
+        std::mem::swap(values, copy);
+    }
+}
