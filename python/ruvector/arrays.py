@@ -18,6 +18,7 @@ __all__ = [
     "as_ids",
     "as_labels",
     "as_numbers",
+    "check_bool",
     "check_choice",
     "check_int",
     "check_real",
@@ -118,6 +119,13 @@ def as_labels(value: object, name: str, *, count: int) -> npt.NDArray[np.int64]:
     if len(labels) != count:
         raise InvalidArgumentError(f"{name} has {len(labels)} entries but there are {count} items")
     return labels
+
+
+def check_bool(value: object, name: str) -> bool:
+    """Return `value` if it is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InvalidTypeError(f"{name} is {value!r} but must be True or False")
+    return bool(value)
 
 
 def check_int(value: object, name: str, *, low: int, high: int | None = None) -> int:

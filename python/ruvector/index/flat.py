@@ -6,13 +6,14 @@ import numpy.typing as npt
 
 from ruvector import _core
 from ruvector.arrays import check_choice, check_int
-from ruvector.index.base import MAX_DIM, MAX_K, METRICS, BaseIndex, as_path, as_rows
+from ruvector.index.base import MAX_DIM, MAX_K, METRICS, as_path, as_rows
+from ruvector.index.changes import ChangingIndex
 from ruvector.index.results import SearchResult
 
 __all__ = ["FlatIndex"]
 
 
-class FlatIndex(BaseIndex[_core.Flat]):
+class FlatIndex(ChangingIndex[_core.Flat]):
     """Finds the nearest vectors by comparing with every one.
 
     The right choice for up to some ten thousand vectors, and the measure of every approximate
@@ -33,7 +34,7 @@ class FlatIndex(BaseIndex[_core.Flat]):
 
     Notes
     -----
-    Several threads may search at once; `add` waits for them and they for it. A query costs
+    Several threads may search at once; changes wait for them and they for a change. A query costs
     ``len(index) * dim`` multiplications.
 
     Examples

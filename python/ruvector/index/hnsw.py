@@ -6,7 +6,8 @@ import numpy.typing as npt
 
 from ruvector import _core
 from ruvector.arrays import check_choice, check_int
-from ruvector.index.base import MAX_DIM, MAX_K, METRICS, BaseIndex, as_path, as_rows
+from ruvector.index.base import MAX_DIM, MAX_K, METRICS, as_path, as_rows
+from ruvector.index.changes import ChangingIndex
 from ruvector.index.results import IndexStats, SearchResult
 
 __all__ = ["HNSW"]
@@ -15,7 +16,7 @@ _UINT64_MAX = 2**64 - 1
 _MAX_EF = 2**31 - 1
 
 
-class HNSW(BaseIndex[_core.Hnsw]):
+class HNSW(ChangingIndex[_core.Hnsw]):
     """Finds most of the nearest vectors by visiting few: a hierarchical navigable small world.
 
     Parameters
@@ -42,15 +43,20 @@ class HNSW(BaseIndex[_core.Hnsw]):
 
     Notes
     -----
-    Several threads may search at once; `add` waits for them and they for it. Every stored vector
-    can be reached from every other one over level-0 links: they contain a spanning tree that
-    pruning never touches.
+    Several threads may search at once; changes wait for them and they for a change. Every stored
+    vector can be reached from every other one over level-0 links: they contain a spanning tree
+    that pruning never touches and that is mended when vectors go.
+
+    Removed vectors are never found again, but walks pass through them until there are more than
+    1/64 of all (64 at least, 1,024 at most). Then the vectors linked to them choose other links
+    and the last ones take their places, so memory does not grow under constant change.
 
     References
     ----------
     Malkov and Yashunin (2018), "Efficient and robust approximate nearest neighbor search using
     Hierarchical Navigable Small World graphs", https://arxiv.org/abs/1603.09320. Parallel
-    building: Manohar et al. (2024), "ParlayANN", https://arxiv.org/abs/2305.04359.
+    building: Manohar et al. (2024), "ParlayANN", https://arxiv.org/abs/2305.04359. Repair after
+    removals: Singh et al. (2021), "FreshDiskANN", https://arxiv.org/abs/2105.09613.
 
     Examples
     --------

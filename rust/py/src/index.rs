@@ -6,9 +6,11 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
+use ruvector_core::index::changes::{Existing, Missing};
 use ruvector_core::index::flat::Flat;
 use ruvector_core::index::hits::Hits;
 use ruvector_core::index::hnsw::{DEFAULT_EF, Hnsw, Params};
+use ruvector_core::matrix::Matrix;
 use ruvector_core::metric::Metric;
 use ruvector_core::{Error, Result};
 
@@ -35,6 +37,32 @@ fn writing<I>(lock: &RwLock<I>) -> Result<RwLockWriteGuard<'_, I>> {
     lock.write().map_err(poisoned)
 }
 
+fn existing(replace: bool) -> Existing {
+    if replace {
+        Existing::Replace
+    } else {
+        Existing::Refuse
+    }
+}
+
+fn missing(ignore: bool) -> Missing {
+    if ignore {
+        Missing::Ignore
+    } else {
+        Missing::Refuse
+    }
+}
+
+type Rows<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray2<f32>>);
+
+fn rows<'py>(py: Python<'py>, ids: Vec<i64>, values: Vec<f32>, dim: usize) -> PyResult<Rows<'py>> {
+    let shape = [ids.len(), dim];
+    Ok((
+        PyArray1::from_vec(py, ids),
+        PyArray1::from_vec(py, values).reshape(shape)?,
+    ))
+}
+
 fn answer(py: Python<'_>, hits: Hits, k: usize) -> PyResult<Answer<'_>> {
     let shape = [hits.counts.len(), k];
     Ok((
@@ -54,7 +82,7 @@ macro_rules! methods {
             $($own)*
 
             fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-                enter(py, 0, |_| Ok(reading(&self.inner)?.rows.len()))
+                enter(py, 0, |_| Ok(reading(&self.inner)?.rows.live()))
             }
 
             fn contains(&self, py: Python<'_>, number: i64) -> PyResult<bool> {
@@ -62,7 +90,7 @@ macro_rules! methods {
             }
 
             fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<i64>>> {
-                let ids = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.ids().to_vec()))?;
+                let ids = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.live_ids()))?;
                 Ok(PyArray1::from_vec(py, ids))
             }
 
@@ -74,6 +102,26 @@ macro_rules! methods {
                 let ids = slice(&ids, "ids")?;
                 let values = enter(py, 0, |_| reading(&self.inner)?.rows.get(ids))?;
                 PyArray1::from_vec(py, values).reshape([ids.len(), self.dim])
+            }
+
+            /// Those of `ids` that are stored, with their vectors.
+            fn pick<'py>(
+                &self,
+                py: Python<'py>,
+                ids: PyReadonlyArray1<'py, i64>,
+            ) -> PyResult<Rows<'py>> {
+                let ids = slice(&ids, "ids")?;
+                let (ids, values) = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.pick(ids)))?;
+                rows(py, ids, values, self.dim)
+            }
+
+            /// All ids and vectors at one moment.
+            fn export<'py>(&self, py: Python<'py>) -> PyResult<Rows<'py>> {
+                let (ids, values) = enter(py, 0, |_| {
+                    let index = reading(&self.inner)?;
+                    Ok(index.rows.pick(&index.rows.live_ids()))
+                })?;
+                rows(py, ids, values, self.dim)
             }
 
             fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
@@ -126,18 +174,54 @@ methods!(PyFlat, Flat, {
             .map_err(|error| to_python(py, error))
     }
 
+    #[pyo3(signature = (vectors, ids, replace = false))]
     fn add<'py>(
         &self,
         py: Python<'py>,
         vectors: PyReadonlyArray2<'py, f32>,
         ids: Option<PyReadonlyArray1<'py, i64>>,
+        replace: bool,
     ) -> PyResult<Bound<'py, PyArray1<i64>>> {
         let vectors = matrix(&vectors, "vectors")?;
         let ids = ids.as_ref().map(|ids| slice(ids, "ids")).transpose()?;
         let added = enter(py, vectors.data().len(), |_| {
-            Ok(writing(&self.inner)?.add(vectors, ids)?.to_vec())
+            writing(&self.inner)?.store(vectors, ids, existing(replace))
         })?;
         Ok(PyArray1::from_vec(py, added))
+    }
+
+    fn update<'py>(
+        &self,
+        py: Python<'py>,
+        ids: PyReadonlyArray1<'py, i64>,
+        vectors: PyReadonlyArray2<'py, f32>,
+    ) -> PyResult<()> {
+        let vectors = matrix(&vectors, "vectors")?;
+        let ids = slice(&ids, "ids")?;
+        enter(py, vectors.data().len(), |_| {
+            let mut index = writing(&self.inner)?;
+            index.store(vectors, Some(ids), Existing::Require)?;
+            Ok(())
+        })
+    }
+
+    fn remove(
+        &self,
+        py: Python<'_>,
+        ids: PyReadonlyArray1<'_, i64>,
+        ignore_missing: bool,
+    ) -> PyResult<usize> {
+        let ids = slice(&ids, "ids")?;
+        enter(py, 0, |_| {
+            writing(&self.inner)?.remove(ids, missing(ignore_missing))
+        })
+    }
+
+    fn compact(&self, py: Python<'_>) -> PyResult<()> {
+        enter(py, 0, |_| {
+            writing(&self.inner)?.compact();
+            Ok(())
+        })
     }
 
     fn search<'py>(
@@ -192,6 +276,14 @@ impl From<Hnsw> for PyHnsw {
 /// Distances that a walk computes for each row of its pool, roughly.
 const DISTANCES: usize = 8;
 
+impl PyHnsw {
+    /// A rough count of the multiplications that storing vectors takes.
+    fn adding(&self, vectors: Matrix<'_, f32>) -> usize {
+        let size = vectors.data().len().saturating_mul(self.ef_construction);
+        size.saturating_mul(DISTANCES)
+    }
+}
+
 methods!(PyHnsw, Hnsw, {
     #[new]
     fn new(
@@ -208,24 +300,54 @@ methods!(PyHnsw, Hnsw, {
             .map_err(|error| to_python(py, error))
     }
 
+    #[pyo3(signature = (vectors, ids, replace = false))]
     fn add<'py>(
         &self,
         py: Python<'py>,
         vectors: PyReadonlyArray2<'py, f32>,
         ids: Option<PyReadonlyArray1<'py, i64>>,
+        replace: bool,
     ) -> PyResult<Bound<'py, PyArray1<i64>>> {
         let vectors = matrix(&vectors, "vectors")?;
         let ids = ids.as_ref().map(|ids| slice(ids, "ids")).transpose()?;
-        let work = vectors
-            .data()
-            .len()
-            .saturating_mul(self.ef_construction)
-            .saturating_mul(DISTANCES);
-        let added = enter(py, work, |workers| {
-            let mut index = writing(&self.inner)?;
-            Ok(index.add(vectors, ids, workers)?.to_vec())
+        let added = enter(py, self.adding(vectors), |workers| {
+            writing(&self.inner)?.store(vectors, ids, existing(replace), workers)
         })?;
         Ok(PyArray1::from_vec(py, added))
+    }
+
+    fn update<'py>(
+        &self,
+        py: Python<'py>,
+        ids: PyReadonlyArray1<'py, i64>,
+        vectors: PyReadonlyArray2<'py, f32>,
+    ) -> PyResult<()> {
+        let vectors = matrix(&vectors, "vectors")?;
+        let ids = slice(&ids, "ids")?;
+        enter(py, self.adding(vectors), |workers| {
+            let mut index = writing(&self.inner)?;
+            index.store(vectors, Some(ids), Existing::Require, workers)?;
+            Ok(())
+        })
+    }
+
+    fn remove(
+        &self,
+        py: Python<'_>,
+        ids: PyReadonlyArray1<'_, i64>,
+        ignore_missing: bool,
+    ) -> PyResult<usize> {
+        let ids = slice(&ids, "ids")?;
+        let due = enter(py, 0, |_| Ok(reading(&self.inner)?.is_due(ids.len())))?;
+        enter(py, if due { usize::MAX } else { 0 }, |workers| {
+            writing(&self.inner)?.remove(ids, missing(ignore_missing), workers)
+        })
+    }
+
+    fn compact(&self, py: Python<'_>) -> PyResult<()> {
+        enter(py, usize::MAX, |workers| {
+            writing(&self.inner)?.compact(workers)
+        })
     }
 
     fn search<'py>(
@@ -253,6 +375,7 @@ methods!(PyHnsw, Hnsw, {
         let stats = enter(py, 0, |_| Ok(reading(&self.inner)?.stats()))?;
         let dict = PyDict::new(py);
         dict.set_item("rows", stats.rows)?;
+        dict.set_item("tombstones", stats.tombstones)?;
         dict.set_item("level_counts", stats.level_counts)?;
         dict.set_item("degree_min", stats.degree_min)?;
         dict.set_item("degree_mean", stats.degree_mean)?;

@@ -60,6 +60,23 @@ impl Lines {
         bytemuck::cast_slice_mut(&mut self.data[i * self.per_row..(i + 1) * self.per_row])
     }
 
+    /// Writes row `from` over row `to`.
+    pub fn copy_row(&mut self, from: usize, to: usize) {
+        let from = from * self.per_row;
+        self.data
+            .copy_within(from..from + self.per_row, to * self.per_row);
+    }
+
+    /// Forgets the rows from number `rows` on.
+    pub fn truncate(&mut self, rows: usize) {
+        self.data.truncate(rows * self.per_row);
+    }
+
+    /// Gives unused memory back.
+    pub fn shrink(&mut self) {
+        self.data.shrink_to_fit();
+    }
+
     /// Makes it `rows` rows long; new ones are zero.
     pub fn resize(&mut self, rows: usize) -> Result<()> {
         let lines = rows * self.per_row;

@@ -5,6 +5,8 @@ use std::io::{Read, Seek};
 use std::ops::Range;
 
 use crate::error::{Error, Result};
+use crate::index::bitmap::Bitmap;
+use crate::index::changes::{Existing, unknown};
 use crate::index::lines::{Line, Lines, out_of_memory};
 use crate::index::space::Space;
 use crate::matrix::Matrix;
@@ -14,16 +16,19 @@ use crate::persist::{Reader, Writer};
 /// An index holds fewer rows than this, so that row numbers fit 31 bits.
 pub const MAX_ROWS: usize = (1 << 31) - 1;
 
-/// Vectors and ids by row number, which is the order of insertion.
+/// Vectors and ids by row number: in order of insertion until rows are removed.
+///
+/// A removed row is hidden first: its number still leads to its vector, its id to nothing.
 pub struct Rows {
     pub space: Space,
-    vectors: Lines,
+    pub(super) vectors: Lines,
     /// Lengths before normalisation; filled under cosine alone.
-    norms: Vec<f64>,
-    ids: Vec<i64>,
-    numbers: HashMap<i64, u32>,
-    /// -1 while there is none.
-    largest_id: i64,
+    pub(super) norms: Vec<f64>,
+    pub(super) ids: Vec<i64>,
+    pub(super) numbers: HashMap<i64, u32>,
+    pub(super) hidden: Bitmap,
+    /// The largest there ever was, so that ids are not given twice; -1 while there was none.
+    pub(super) largest_id: i64,
 }
 
 impl Rows {
@@ -34,10 +39,12 @@ impl Rows {
             norms: Vec::new(),
             ids: Vec::new(),
             numbers: HashMap::new(),
+            hidden: Bitmap::default(),
             largest_id: -1,
         }
     }
 
+    /// How many numbers there are, those of hidden rows among them.
     pub fn len(&self) -> usize {
         self.ids.len()
     }
@@ -72,18 +79,20 @@ impl Rows {
         let mut values = Vec::with_capacity(ids.len() * self.space.dim);
         for &id in ids {
             let Some(i) = self.number(id) else {
-                return Err(Error::invalid(
-                    "ids",
-                    format!("holds {id}, which is not in the index"),
-                ));
+                return Err(unknown(id));
             };
-            let row = &self.stored(i)[..self.space.dim];
-            match self.norms.get(i) {
-                Some(&norm) => values.extend(row.iter().map(|&x| (f64::from(x) * norm) as f32)),
-                None => values.extend_from_slice(row),
-            }
+            self.extend_with_original(&mut values, i);
         }
         Ok(values)
+    }
+
+    /// Appends row `i` as it was added.
+    pub(super) fn extend_with_original(&self, values: &mut Vec<f32>, i: usize) {
+        let row = &self.stored(i)[..self.space.dim];
+        match self.norms.get(i) {
+            Some(&norm) => values.extend(row.iter().map(|&x| (f64::from(x) * norm) as f32)),
+            None => values.extend_from_slice(row),
+        }
     }
 
     /// Appends rows and returns their numbers; nothing is changed on failure.
@@ -94,6 +103,16 @@ impl Rows {
         vectors: Matrix<'_, f32>,
         ids: Option<&[i64]>,
     ) -> Result<Range<usize>> {
+        Ok(self.append_over(vectors, ids, Existing::Refuse)?.0)
+    }
+
+    /// [`Rows::append`], which hides the rows whose ids are given again and returns their numbers.
+    pub fn append_over(
+        &mut self,
+        vectors: Matrix<'_, f32>,
+        ids: Option<&[i64]>,
+        existing: Existing,
+    ) -> Result<(Range<usize>, Vec<usize>)> {
         self.space.check(vectors, "vectors")?;
         let start = self.len();
         let end = start + vectors.rows();
@@ -105,12 +124,15 @@ impl Rows {
         }
         let ids = match ids {
             Some(ids) => {
-                self.check_ids(ids, vectors.rows())?;
+                self.check_ids(ids, vectors.rows(), existing)?;
                 ids.to_vec()
             }
             None => self.next_ids(vectors.rows())?,
         };
         self.vectors.resize(end)?;
+        self.hidden.resize(end);
+        let replaced: Vec<usize> = ids.iter().filter_map(|&id| self.number(id)).collect();
+        replaced.iter().for_each(|&row| self.hide(row));
         for (i, id) in (start..end).zip(ids) {
             let row = vectors.row(i - start);
             let norm = self.space.store(row, self.vectors.row_mut(i));
@@ -121,21 +143,22 @@ impl Rows {
             self.numbers.insert(id, i as u32);
             self.largest_id = self.largest_id.max(id);
         }
-        Ok(start..end)
+        Ok((start..end, replaced))
     }
 
-    /// Forgets all rows from number `len` on.
-    pub fn truncate(&mut self, len: usize) {
+    /// Forgets all rows from number `len` on, and that there was an id beyond `largest_id`.
+    pub fn truncate(&mut self, len: usize, largest_id: i64) {
         for id in self.ids.drain(len..) {
             self.numbers.remove(&id);
         }
-        self.largest_id = self.ids.iter().copied().max().unwrap_or(-1);
+        self.largest_id = largest_id;
+        self.hidden.resize(len);
         self.norms.truncate(len);
         // Shrinking does not allocate.
         let _ = self.vectors.resize(len);
     }
 
-    fn check_ids(&self, ids: &[i64], rows: usize) -> Result<()> {
+    pub(super) fn check_ids(&self, ids: &[i64], rows: usize, existing: Existing) -> Result<()> {
         if ids.len() != rows {
             return Err(Error::invalid(
                 "ids",
@@ -150,8 +173,10 @@ impl Rows {
                     format!("holds {id} in row {row} but must not be negative: -1 marks no hit"),
                 ));
             }
-            if self.numbers.contains_key(&id) {
-                return Err(Error::DuplicateId { id });
+            match (existing, self.numbers.contains_key(&id)) {
+                (Existing::Refuse, true) => return Err(Error::DuplicateId { id }),
+                (Existing::Require, false) => return Err(unknown(id)),
+                _ => {}
             }
             if let Some(first) = seen.insert(id, row) {
                 return Err(Error::RepeatedId {
@@ -170,7 +195,7 @@ impl Rows {
         fits.map(Iterator::collect).ok_or_else(|| {
             Error::invalid(
                 "ids",
-                "must be given: the largest id in the index has no successor",
+                "must be given: the largest id that was ever in the index has no successor",
             )
         })
     }
@@ -188,10 +213,18 @@ impl Rows {
             .section("ids", &self.ids)
             .section("vectors", self.vectors.data())
             .section("norms", &self.norms)
+            .section("hidden", self.hidden_words())
     }
 
-    /// Reads `len` rows back.
-    pub fn read<S: Read + Seek>(reader: &mut Reader<S>, space: Space, len: usize) -> Result<Self> {
+    /// Reads `len` rows back, of which `hidden` are hidden; without `largest_id` it is that of
+    /// the rows.
+    pub fn read<S: Read + Seek>(
+        reader: &mut Reader<S>,
+        space: Space,
+        len: usize,
+        hidden: usize,
+        largest_id: Option<i64>,
+    ) -> Result<Self> {
         if len > MAX_ROWS {
             return Err(reader.damaged("it claims too many rows"));
         }
@@ -200,11 +233,23 @@ impl Rows {
         let lines = Lines::new(space.dim).per_row() * len;
         let vectors = Lines::from_data(reader.section::<Line>("vectors", lines)?, space.dim);
         let norms = reader.section("norms", if cosine { len } else { 0 })?;
+        let hidden = match hidden {
+            0 => Bitmap::new(len),
+            count => Bitmap::from_words(reader.section("hidden", len.div_ceil(64))?, len)
+                .filter(|hidden| hidden.count() == count)
+                .ok_or_else(|| reader.damaged("its hidden rows are impossible"))?,
+        };
         let mut numbers = HashMap::new();
         numbers.try_reserve(len).map_err(|_| out_of_memory())?;
-        numbers.extend(ids.iter().enumerate().map(|(i, &id)| (id, i as u32)));
+        let live = ids.iter().enumerate().filter(|(i, _)| !hidden.contains(*i));
+        numbers.extend(live.map(|(i, &id)| (id, i as u32)));
+        let largest = ids.iter().copied().max().unwrap_or(-1);
+        if largest_id.is_some_and(|id| id < largest) {
+            return Err(reader.damaged("it holds ids beyond the largest"));
+        }
         let rows = Self {
-            largest_id: ids.iter().copied().max().unwrap_or(-1),
+            largest_id: largest_id.unwrap_or(largest),
+            hidden,
             space,
             vectors,
             norms,
@@ -218,11 +263,14 @@ impl Rows {
     /// What is wrong with the rows, if anything.
     pub fn check(&self) -> std::result::Result<(), String> {
         let cosine = self.space.metric == Metric::Cosine;
-        if self.numbers.len() != self.len() {
+        if self.hidden.len() != self.len() {
+            return Err(format!("{} rows can be hidden", self.hidden.len()));
+        }
+        if self.numbers.len() != self.live() {
             return Err("an id occurs twice".into());
         }
         for (i, &id) in self.ids.iter().enumerate() {
-            if id < 0 || self.number(id) != Some(i) {
+            if id < 0 || (self.number(id) == Some(i)) != self.is_live(i) {
                 return Err(format!("id {id} of row {i} is negative or leads elsewhere"));
             }
             let (row, padding) = self.stored(i).split_at(self.space.dim);

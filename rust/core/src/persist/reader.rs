@@ -136,6 +136,12 @@ impl<S: Read + Seek> Reader<S> {
         damaged(&self.name, problem)
     }
 
+    /// How many values section `name` has room for; none if it is missing.
+    pub fn count<T>(&self, name: &str) -> usize {
+        let section = self.sections.iter().find(|s| text(&s.name) == name);
+        section.map_or(0, |section| section.length as usize / size_of::<T>())
+    }
+
     /// The values of section `name`, of which there must be `count`.
     pub fn section<T: bytemuck::Pod>(&mut self, name: &str, count: usize) -> Result<Vec<T>> {
         let section = self.sections.iter().find(|s| text(&s.name) == name);

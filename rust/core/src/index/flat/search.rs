@@ -41,13 +41,16 @@ pub fn nearest(
     workers: &Workers<'_>,
 ) -> Result<()> {
     let k = places.len() / range.len().max(1);
-    let kept = k.min(rows.len());
+    let kept = k.min(rows.live());
     let ids = rows.ids();
     // The furthest kept is on top, the larger id above among equals.
     let mut heaps: Vec<BinaryHeap<(u32, i64)>> = range.clone().map(|_| BinaryHeap::new()).collect();
     for block in (0..rows.len()).step_by(BLOCK) {
         workers.check()?;
         for (i, &id) in (block..).zip(&ids[block..rows.len().min(block + BLOCK)]) {
+            if !rows.is_live(i) {
+                continue;
+            }
             let row = rows.stored(i);
             for (heap, query) in heaps.iter_mut().zip(range.clone()) {
                 let distance = rows.space.distance(queries.row(query), row);

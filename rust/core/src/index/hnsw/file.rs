@@ -31,6 +31,9 @@ impl Hnsw {
             seed,
             self.rows.len() as u64,
             u64::from(self.graph.entry),
+            self.graph.drawn,
+            self.rows.largest_id() as u64,
+            (self.rows.len() - self.rows.live()) as u64,
         ];
         let writer = Writer::new(KIND).section("head", &head);
         with(
@@ -63,17 +66,27 @@ impl Hnsw {
     }
 
     fn read<S: Read + Seek>(mut reader: Reader<S>) -> Result<Self> {
-        let head: Vec<u64> = reader.section("head", 7)?;
+        // Formerly there were seven values.
+        let values = if reader.count::<u64>("head") == 7 {
+            7
+        } else {
+            10
+        };
+        let head: Vec<u64> = reader.section("head", values)?;
+        let (drawn, largest_id, hidden) = match head[7..] {
+            [drawn, largest_id, hidden] => (drawn, Some(largest_id as i64), hidden as usize),
+            _ => (head[5], None, 0),
+        };
         let impossible = "its parameters are impossible";
         let space = Space::of_code(head[0], head[1]).ok_or_else(|| reader.damaged(impossible))?;
         let params = Params::new(head[2] as usize, head[3] as usize, head[4])
             .map_err(|_| reader.damaged(impossible))?;
         let len = head[5] as usize;
-        if len > MAX_ROWS {
+        if len > MAX_ROWS || drawn < head[5] || drawn > 1 << 62 {
             return Err(reader.damaged(impossible));
         }
         let entry = u32::try_from(head[6]).map_err(|_| reader.damaged(impossible))?;
-        let rows = Rows::read(&mut reader, space, len)?;
+        let rows = Rows::read(&mut reader, space, len, hidden, largest_id)?;
         let levels: Vec<u8> = reader.section("levels", len)?;
         let lists: usize = levels.iter().map(|&level| usize::from(level)).sum();
         let base = reader.section("links", len * params.capacity(0))?;
@@ -85,7 +98,7 @@ impl Hnsw {
         }
         let index = Self {
             rows,
-            graph: Graph::from_parts(params, base, upper, levels, parents, guards, entry),
+            graph: Graph::from_parts(params, base, upper, levels, parents, guards, entry, drawn),
             scratches: Scratches::default(),
         };
         // Nothing is followed before it is known to lead somewhere.

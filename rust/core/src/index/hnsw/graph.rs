@@ -10,8 +10,8 @@ pub const EMPTY: u32 = u32::MAX;
 
 /// The layered graph.
 ///
-/// Level 0 contains a spanning tree in both directions: every row but the first has a `parent`
-/// among its links and is among its parent's, and pruning never drops these. So every row can be
+/// Level 0 contains a spanning tree in both directions: every row but one has a `parent` among
+/// its links and is among its parent's, and pruning never drops these. So every row can be
 /// reached from every other one, whatever else is pruned.
 #[derive(Clone, Debug)]
 pub struct Graph {
@@ -21,15 +21,18 @@ pub struct Graph {
     /// `m` places for each row and level above 0.
     pub(super) upper: Vec<u32>,
     /// The first of a row's lists in `upper`, counted in lists.
-    offsets: Vec<u32>,
+    pub(super) offsets: Vec<u32>,
     pub(super) levels: Vec<u8>,
     pub(super) parents: Vec<u32>,
     /// The row whose link to a row is kept because walks did not find it otherwise.
     pub(super) guards: Vec<u32>,
     /// Rows whose parent or guard a row is.
-    dependants: Vec<u16>,
+    pub(super) dependants: Vec<u16>,
     /// A row of the highest level, or [`EMPTY`].
     pub(super) entry: u32,
+    /// Rows there ever were: rows move when others leave, and a number given again would repeat
+    /// its level.
+    pub(super) drawn: u64,
 }
 
 impl Graph {
@@ -44,6 +47,7 @@ impl Graph {
             guards: Vec::new(),
             dependants: Vec::new(),
             entry: EMPTY,
+            drawn: 0,
         }
     }
 
@@ -56,6 +60,7 @@ impl Graph {
         parents: Vec<u32>,
         guards: Vec<u32>,
         entry: u32,
+        drawn: u64,
     ) -> Self {
         let mut graph = Self {
             params,
@@ -67,6 +72,7 @@ impl Graph {
             guards,
             dependants: Vec::new(),
             entry,
+            drawn,
         };
         let mut lists = 0;
         for &level in &graph.levels {
@@ -149,7 +155,12 @@ impl Graph {
 
     /// Whether a row can take one more child and keep most of its links for its own choice.
     pub(super) fn has_room(&self, node: u32) -> bool {
-        usize::from(self.dependants[node as usize]) < (self.params.m / 2).max(1)
+        usize::from(self.dependants[node as usize]) < self.room()
+    }
+
+    /// Dependants below which a row has room.
+    pub(super) fn room(&self) -> usize {
+        (self.params.m / 2).max(1)
     }
 
     /// Whether a row can guard one more: with its parent they may take three quarters of its links.
@@ -173,7 +184,7 @@ impl Graph {
     /// Appends `count` rows without links.
     pub(super) fn grow(&mut self, count: usize) -> Result<()> {
         let start = self.len();
-        let levels: Vec<u8> = (start..start + count)
+        let levels: Vec<u8> = (self.drawn..self.drawn + count as u64)
             .map(|number| self.params.level(number))
             .collect();
         let lists: usize = levels.iter().map(|&level| usize::from(level)).sum();
@@ -187,6 +198,7 @@ impl Graph {
             self.offsets.push(list as u32);
             list += usize::from(level);
         }
+        self.drawn += count as u64;
         self.base.resize(self.base.len() + base, EMPTY);
         self.upper.resize(self.upper.len() + upper, EMPTY);
         self.levels.extend(levels);

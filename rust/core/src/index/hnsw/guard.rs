@@ -35,10 +35,19 @@ impl Hnsw {
         workers: &Workers<'_>,
         journal: &mut Journal,
     ) -> Result<()> {
+        self.guard_rows(added.map(|row| row as u32).collect(), workers, journal)
+    }
+
+    /// [`Hnsw::guard`] for any rows.
+    pub(super) fn guard_rows(
+        &mut self,
+        mut rows: Vec<u32>,
+        workers: &Workers<'_>,
+        journal: &mut Journal,
+    ) -> Result<()> {
         if self.rows.space.metric == Metric::InnerProduct || self.rows.len() <= EF {
             return Ok(());
         }
-        let mut rows: Vec<u32> = added.map(|row| row as u32).collect();
         for _ in 0..ROUNDS {
             let mut missed = Vec::new();
             for chunk in rows.chunks(CHUNK) {
@@ -63,7 +72,8 @@ impl Hnsw {
         let start = walk.descend(query, self.graph.entry()?, 0);
         self.scratches.with(|scratch| {
             let judge = |_: &mut Vec<Entry>, seen: Candidate| {
-                if seen.distance() == own && walk.equal(seen.node(), row) {
+                let live = self.rows.is_live(seen.node() as usize);
+                if live && seen.distance() == own && walk.equal(seen.node(), row) {
                     return Verdict::Stop;
                 }
                 Verdict::Enter

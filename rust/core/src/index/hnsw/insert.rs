@@ -9,6 +9,7 @@
 use std::ops::Range;
 
 use crate::error::Result;
+use crate::index::changes::Existing;
 use crate::matrix::Matrix;
 use crate::pool::Workers;
 
@@ -47,19 +48,9 @@ impl Hnsw {
         ids: Option<&[i64]>,
         workers: &Workers<'_>,
     ) -> Result<&[i64]> {
-        let added = self.rows.append(vectors, ids)?;
-        let mut journal = Journal::new(&self.graph);
-        let outcome = self
-            .graph
-            .grow(added.len())
-            .and_then(|()| self.link(added.clone(), workers, &mut journal))
-            .and_then(|()| self.guard(added.clone(), workers, &mut journal));
-        if let Err(error) = outcome {
-            journal.undo(&mut self.graph);
-            self.rows.truncate(added.start);
-            return Err(error);
-        }
-        Ok(&self.rows.ids()[added])
+        let added = self.store(vectors, ids, Existing::Refuse, workers)?.len();
+        // Nothing was replaced, so they are still the last.
+        Ok(&self.rows.ids()[self.rows.len() - added..])
     }
 
     pub(super) fn walk(&self) -> Walk<'_> {
@@ -69,7 +60,7 @@ impl Hnsw {
         }
     }
 
-    fn link(
+    pub(super) fn link(
         &mut self,
         added: Range<usize>,
         workers: &Workers<'_>,
@@ -156,6 +147,13 @@ impl Hnsw {
                     walk.beam(query, from, ef, level, scratch, distinct);
                     found.extend(scratch.pool.iter().map(|entry| entry.candidate));
                     start = found.first().copied();
+                    // Hidden rows are links of the last resort: they will go.
+                    if found
+                        .iter()
+                        .any(|row| self.rows.is_live(row.node() as usize))
+                    {
+                        found.retain(|row| self.rows.is_live(row.node() as usize));
+                    }
                 }
                 let peers = mates
                     .iter()

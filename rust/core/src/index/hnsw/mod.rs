@@ -3,6 +3,7 @@
 //! Malkov and Yashunin 2018, "Efficient and robust approximate nearest neighbor search using
 //! Hierarchical Navigable Small World graphs".
 
+mod apply;
 mod candidate;
 mod check;
 mod file;
@@ -11,10 +12,14 @@ mod guard;
 mod insert;
 mod journal;
 mod params;
+mod remove;
+mod repair;
 mod scratch;
 mod search;
 mod select;
 mod stats;
+mod store;
+mod tree;
 mod walk;
 
 use crate::error::Result;
@@ -24,10 +29,11 @@ use crate::metric::Metric;
 
 pub use graph::Graph;
 pub use params::Params;
+pub use repair::Repair;
 pub use search::DEFAULT_EF;
 pub use stats::Stats;
 
-/// An index of vectors that grows.
+/// An index of vectors that come and go.
 pub struct Hnsw {
     pub rows: Rows,
     graph: Graph,
@@ -50,3 +56,5 @@ impl Hnsw {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_change;

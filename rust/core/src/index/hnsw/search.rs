@@ -34,7 +34,7 @@ impl Hnsw {
         let ef = ef.unwrap_or(DEFAULT_EF).max(k);
         let prepared = self.rows.space.prepare(queries)?;
         Hits::collect(queries.rows(), k, QUERIES, workers, |range, places| {
-            if ef >= self.rows.len() {
+            if ef >= self.rows.live() {
                 return nearest(&self.rows, &prepared, range, places, workers);
             }
             self.scratches.with(|scratch| {
@@ -63,7 +63,9 @@ impl Hnsw {
         let start = walk.descend(query, entry, 0);
         walk.beam(query, start, ef, 0, scratch, |_, _| Verdict::Enter);
         hits.clear();
-        hits.extend(scratch.pool.iter().map(|entry| Hit {
+        let found = scratch.pool.iter();
+        let found = found.filter(|entry| self.rows.is_live(entry.candidate.node() as usize));
+        hits.extend(found.map(|entry| Hit {
             distance: self.rows.space.shown(entry.candidate.distance()),
             id: self.rows.ids()[entry.candidate.node() as usize],
         }));

@@ -1,0 +1,158 @@
+//! Rows that go: hidden first, then swept out, so that row numbers stay dense.
+
+use std::collections::HashMap;
+
+use crate::error::{Error, Result};
+use crate::index::rows::Rows;
+
+/// What to do about ids that are stored already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// Fail: all must be new.
+    Refuse,
+    /// Put the new vectors in the place of the old ones.
+    Replace,
+    /// As [`Existing::Replace`], and fail where an id is not stored.
+    Require,
+}
+
+/// What to do about ids that are not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    Refuse,
+    Ignore,
+}
+
+/// A row that takes the number of one that went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Move {
+    pub from: u32,
+    pub to: u32,
+}
+
+pub(super) fn unknown(id: i64) -> Error {
+    Error::invalid("ids", format!("holds {id}, which is not in the index"))
+}
+
+impl Rows {
+    /// Rows that are not hidden.
+    pub fn live(&self) -> usize {
+        self.len() - self.hidden.count()
+    }
+
+    #[inline(always)]
+    pub fn is_live(&self, row: usize) -> bool {
+        self.hidden.count() == 0 || !self.hidden.contains(row)
+    }
+
+    /// Takes a row's id from it. Its vector stays for those who know its number.
+    pub fn hide(&mut self, row: usize) {
+        if self.hidden.insert(row) {
+            self.numbers.remove(&self.ids[row]);
+        }
+    }
+
+    /// Undoes [`Rows::hide`]; no other row may have the id.
+    pub fn show(&mut self, row: usize) {
+        if self.hidden.remove(row) {
+            self.numbers.insert(self.ids[row], row as u32);
+        }
+    }
+
+    /// The ids of live rows, in the order of their numbers.
+    pub fn live_ids(&self) -> Vec<i64> {
+        let live = self.ids.iter().enumerate();
+        live.filter(|(i, _)| self.is_live(*i))
+            .map(|(_, &id)| id)
+            .collect()
+    }
+
+    /// The largest id there ever was, or -1.
+    pub fn largest_id(&self) -> i64 {
+        self.largest_id
+    }
+
+    pub(super) fn hidden_words(&self) -> &[u64] {
+        match self.hidden.count() {
+            0 => &[],
+            _ => self.hidden.words(),
+        }
+    }
+
+    /// The numbers of the rows with these ids, each given once.
+    pub fn numbers_of(&self, ids: &[i64], missing: Missing) -> Result<Vec<usize>> {
+        let mut seen = HashMap::with_capacity(ids.len());
+        let mut numbers = Vec::with_capacity(ids.len());
+        for (position, &id) in ids.iter().enumerate() {
+            let Some(number) = self.number(id) else {
+                match missing {
+                    Missing::Refuse => return Err(unknown(id)),
+                    Missing::Ignore => continue,
+                }
+            };
+            match (seen.insert(id, position), missing) {
+                (None, _) => numbers.push(number),
+                (Some(_), Missing::Ignore) => {}
+                (Some(first), Missing::Refuse) => {
+                    return Err(Error::RepeatedId {
+                        id,
+                        first,
+                        second: position,
+                    });
+                }
+            }
+        }
+        Ok(numbers)
+    }
+
+    /// Those of `ids` that are stored, and their vectors as they were added.
+    pub fn pick(&self, ids: &[i64]) -> (Vec<i64>, Vec<f32>) {
+        let stored = ids.iter().copied().filter(|&id| self.number(id).is_some());
+        let stored: Vec<i64> = stored.collect();
+        let mut values = Vec::with_capacity(stored.len() * self.space.dim);
+        for number in stored.iter().filter_map(|&id| self.number(id)) {
+            self.extend_with_original(&mut values, number);
+        }
+        (stored, values)
+    }
+
+    /// Which rows move when the hidden ones go: the last live ones, to the freed numbers.
+    pub fn moves(&self) -> Vec<Move> {
+        let live = self.live();
+        let freed = self.hidden.rows().take_while(|&row| row < live);
+        let last = (live..self.len()).filter(|&row| self.is_live(row));
+        last.zip(freed)
+            .map(|(from, to)| Move {
+                from: from as u32,
+                to: to as u32,
+            })
+            .collect()
+    }
+
+    /// Carries out [`Rows::moves`] and forgets the hidden rows.
+    pub fn sweep(&mut self, moves: &[Move]) {
+        let live = self.live();
+        for &Move { from, to } in moves {
+            let (from, to) = (from as usize, to as usize);
+            self.vectors.copy_row(from, to);
+            if !self.norms.is_empty() {
+                self.norms[to] = self.norms[from];
+            }
+            self.ids[to] = self.ids[from];
+            self.numbers.insert(self.ids[to], to as u32);
+        }
+        self.ids.truncate(live);
+        self.norms.truncate(live);
+        self.vectors.truncate(live);
+        self.hidden = Default::default();
+        self.hidden.resize(live);
+    }
+
+    /// Gives unused memory back.
+    pub fn shrink(&mut self) {
+        self.vectors.shrink();
+        self.norms.shrink_to_fit();
+        self.ids.shrink_to_fit();
+        self.numbers.shrink_to_fit();
+    }
+}

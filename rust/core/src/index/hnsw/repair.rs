@@ -1,0 +1,268 @@
+//! What to change so that the hidden rows can go.
+//!
+//! Every row with links to hidden rows chooses new links among its other links and those of the
+//! hidden rows. Nothing is written: a plan can be made while others search, and be dropped.
+
+use crate::error::Result;
+use crate::index::changes::Move;
+use crate::pool::Workers;
+
+use super::Hnsw;
+use super::candidate::Candidate;
+use super::graph::{EMPTY, Graph};
+use super::select::select;
+use super::tree::Tree;
+
+/// Rows looked through at a time.
+const CHUNK: usize = 4096;
+
+/// Hidden rows whose links are offered to one row.
+const PASSED: usize = 64;
+
+/// At most this many places' worth of candidates are compared with each other.
+const CHOICE: usize = 6;
+
+/// New links, and where rows move. Row numbers are the old ones, but in `graph` and `renamed`.
+pub struct Repair {
+    pub(super) moves: Vec<Move>,
+    /// New level-0 links of rows that lost some.
+    pub(super) base: Vec<(u32, Vec<u32>)>,
+    /// Rows with links to rows that move, and no other change.
+    pub(super) renamed: Vec<u32>,
+    /// What the graph will be, but for its level-0 links.
+    pub(super) graph: Graph,
+    /// Rows to be looked for once it is done.
+    pub(super) lost: Vec<u32>,
+}
+
+/// New numbers of the rows that stay.
+pub(super) struct Renaming<'a> {
+    /// Sorted by `from`.
+    moves: &'a [Move],
+    live: u32,
+}
+
+impl<'a> Renaming<'a> {
+    pub fn new(moves: &'a [Move], live: usize) -> Self {
+        let live = live as u32;
+        Self { moves, live }
+    }
+
+    /// No number is changed twice: new ones are never those of rows that move.
+    pub fn of(&self, row: u32) -> u32 {
+        if row < self.live || row == EMPTY {
+            return row;
+        }
+        let place = self.moves.binary_search_by_key(&row, |step| step.from);
+        place.map_or(EMPTY, |place| self.moves[place].to)
+    }
+}
+
+/// What one look at every row finds.
+#[derive(Default)]
+struct Found {
+    broken: Vec<u32>,
+    renamed: Vec<u32>,
+}
+
+impl Hnsw {
+    /// Plans how the hidden rows go. Takes a look at every link and some thousand distances for
+    /// each hidden row.
+    pub fn plan_repair(&self, workers: &Workers<'_>) -> Result<Repair> {
+        let moves = self.rows.moves();
+        let found = self.look_through(workers)?;
+        let mut tree = Tree::new(&self.rows, &self.graph);
+        let orphans = tree.orphans();
+        let near = workers.map(orphans.len(), |i| Ok(self.heirs(0, orphans[i], &[])))?;
+        if let Some(root) = self.live().find(|&row| {
+            tree.parents[row as usize] == EMPTY && orphans.binary_search(&row).is_err()
+        }) {
+            for (&orphan, near) in orphans.iter().zip(&near) {
+                workers.check()?;
+                tree.attach(orphan, near, root);
+            }
+        }
+        let mut changed = found.broken;
+        changed.extend(
+            tree.added
+                .iter()
+                .flat_map(|(&parent, children)| children.iter().copied().chain([parent])),
+        );
+        changed.sort_unstable();
+        changed.dedup();
+        let lists = workers.map(changed.len(), |i| Ok(self.relink(changed[i], &tree)))?;
+        let renaming = Renaming::new(&moves, self.rows.live());
+        let base = changed.into_iter().zip(lists).collect();
+        let graph = self.plan_graph(&tree, &moves, workers)?;
+        let unguarded = self.live().filter(|&row| {
+            let guard = self.graph.guards[row as usize];
+            guard != EMPTY && !self.rows.is_live(guard as usize)
+        });
+        let mut lost: Vec<u32> = unguarded.chain(orphans.iter().copied()).collect();
+        lost.sort_unstable();
+        lost.dedup();
+        lost.iter_mut().for_each(|row| *row = renaming.of(*row));
+        Ok(Repair {
+            base,
+            renamed: found.renamed.iter().map(|&row| renaming.of(row)).collect(),
+            graph,
+            lost,
+            moves,
+        })
+    }
+
+    fn live(&self) -> impl Iterator<Item = u32> + Clone + '_ {
+        (0..self.rows.len() as u32).filter(|&row| self.rows.is_live(row as usize))
+    }
+
+    fn look_through(&self, workers: &Workers<'_>) -> Result<Found> {
+        let end = self.rows.live() as u32;
+        let chunks = workers.map(self.rows.len().div_ceil(CHUNK), |i| {
+            let mut found = Found::default();
+            let rows = i * CHUNK..((i + 1) * CHUNK).min(self.rows.len());
+            for row in rows.filter(|&row| self.rows.is_live(row)) {
+                let row = row as u32;
+                let links = self.graph.links(0, row);
+                if links.iter().any(|&link| !self.rows.is_live(link as usize)) {
+                    found.broken.push(row);
+                }
+                if links.iter().any(|&link| link >= end) {
+                    found.renamed.push(row);
+                }
+            }
+            Ok(found)
+        })?;
+        Ok(chunks.into_iter().fold(Found::default(), |mut all, found| {
+            all.broken.extend(found.broken);
+            all.renamed.extend(found.renamed);
+            all
+        }))
+    }
+
+    /// The live rows that a row could link to, nearest first: those it links to, those that the
+    /// hidden ones among its links link to, and so on, and `more`.
+    fn heirs(&self, level: u8, row: u32, more: &[u32]) -> Vec<Candidate> {
+        let mut heirs = more.to_vec();
+        let mut hidden = Vec::new();
+        let mut sort = |links: &[u32], hidden: &mut Vec<u32>| {
+            for &link in links.iter().filter(|&&link| link != row) {
+                if self.rows.is_live(link as usize) {
+                    heirs.push(link);
+                } else if !hidden.contains(&link) {
+                    hidden.push(link);
+                }
+            }
+        };
+        sort(self.graph.links(level, row), &mut hidden);
+        let mut passed = 0;
+        while passed < hidden.len().min(PASSED) {
+            sort(self.graph.links(level, hidden[passed]), &mut hidden);
+            passed += 1;
+        }
+        heirs.sort_unstable();
+        heirs.dedup();
+        let mut near: Vec<Candidate> = heirs
+            .into_iter()
+            .map(|heir| Candidate::new(self.rows.between(row as usize, heir as usize), heir))
+            .collect();
+        near.sort_unstable();
+        near
+    }
+
+    /// A row's new links on level 0.
+    fn relink(&self, row: u32, tree: &Tree<'_>) -> Vec<u32> {
+        let parent = tree.parents[row as usize];
+        let mut related = tree.added.get(&row).cloned().unwrap_or_default();
+        related.extend((parent != EMPTY).then_some(parent));
+        let mut near = self.heirs(0, row, &related);
+        let kept = |link: u32| {
+            tree.parents[row as usize] == link
+                || tree.parents[link as usize] == row
+                || self.graph.guards[link as usize] == row
+        };
+        let capacity = self.params().capacity(0);
+        let mut place = 0;
+        near.retain(|other| {
+            place += 1;
+            place <= capacity * CHOICE || kept(other.node())
+        });
+        let fill = self.graph.links(0, row).len();
+        let chosen = select(&self.rows, &near, capacity, fill, kept);
+        chosen.into_iter().map(Candidate::node).collect()
+    }
+
+    /// A row's new links on a level above 0.
+    fn relink_above(&self, level: u8, row: u32) -> Vec<u32> {
+        let links = self.graph.links(level, row);
+        if links.iter().all(|&link| self.rows.is_live(link as usize)) {
+            return links.to_vec();
+        }
+        let near = self.heirs(level, row, &[]);
+        let chosen = select(
+            &self.rows,
+            &near,
+            self.params().capacity(level),
+            links.len(),
+            |_| false,
+        );
+        chosen.into_iter().map(Candidate::node).collect()
+    }
+
+    /// The graph as it will be, without level-0 links.
+    fn plan_graph(&self, tree: &Tree<'_>, moves: &[Move], workers: &Workers<'_>) -> Result<Graph> {
+        let live = self.rows.live();
+        let renaming = Renaming::new(moves, live);
+        let mut sources: Vec<u32> = (0..live as u32).collect();
+        moves
+            .iter()
+            .for_each(|step| sources[step.to as usize] = step.from);
+        let levels: Vec<u8> = sources.iter().map(|&row| self.graph.level(row)).collect();
+        let lists: Vec<(u8, u32)> = sources
+            .iter()
+            .flat_map(|&row| (1..=self.graph.level(row)).map(move |level| (level, row)))
+            .collect();
+        let capacity = self.params().capacity(1);
+        let mut upper = vec![EMPTY; lists.len() * capacity];
+        workers.for_each_piece(&mut upper, capacity, |i, place| {
+            let (level, row) = lists[i];
+            for (slot, link) in place.iter_mut().zip(self.relink_above(level, row)) {
+                *slot = renaming.of(link);
+            }
+            Ok(())
+        })?;
+        let parents = sources
+            .iter()
+            .map(|&row| renaming.of(tree.parents[row as usize]))
+            .collect();
+        let guards = sources
+            .iter()
+            .map(|&row| match self.graph.guards[row as usize] {
+                guard if guard != EMPTY && self.rows.is_live(guard as usize) => renaming.of(guard),
+                _ => EMPTY,
+            })
+            .collect();
+        let top = levels.iter().copied().max();
+        let stays = self
+            .graph
+            .entry()
+            .filter(|&entry| self.rows.is_live(entry as usize));
+        let first = levels.iter().position(|&level| Some(level) == top);
+        let entry = match (stays, first) {
+            (Some(entry), _) => renaming.of(entry),
+            (None, Some(first)) => first as u32,
+            (None, None) => EMPTY,
+        };
+        let drawn = self.graph.drawn;
+        let base = Vec::new();
+        Ok(Graph::from_parts(
+            self.params(),
+            base,
+            upper,
+            levels,
+            parents,
+            guards,
+            entry,
+            drawn,
+        ))
+    }
+}
