@@ -21,9 +21,9 @@ pub const MAX_ROWS: usize = (1 << 31) - 1;
 /// A removed row is hidden first: its number still leads to its vector, its id to nothing.
 pub struct Rows {
     pub space: Space,
-    pub(super) vectors: Lines,
+    pub(in crate::index) vectors: Lines,
     /// Lengths before normalisation; filled under cosine alone.
-    pub(super) norms: Vec<f64>,
+    pub(in crate::index) norms: Vec<f64>,
     pub(super) ids: Vec<i64>,
     pub(super) numbers: HashMap<i64, u32>,
     pub(super) hidden: Bitmap,

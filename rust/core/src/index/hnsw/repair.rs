@@ -19,9 +19,6 @@ const CHUNK: usize = 4096;
 /// Hidden rows whose links are offered to one row.
 const PASSED: usize = 64;
 
-/// At most this many places' worth of candidates are compared with each other.
-const CHOICE: usize = 6;
-
 /// New links, and where rows move. Row numbers are the old ones, but in `graph` and `renamed`.
 pub struct Repair {
     pub(super) moves: Vec<Move>,
@@ -73,7 +70,7 @@ impl Hnsw {
         let found = self.look_through(workers)?;
         let mut tree = Tree::new(&self.rows, &self.graph);
         let orphans = tree.orphans();
-        let near = workers.map(orphans.len(), |i| Ok(self.heirs(0, orphans[i], &[])))?;
+        let near = workers.map(orphans.len(), |i| Ok(self.heirs(0, orphans[i])))?;
         if let Some(root) = self.live().find(|&row| {
             tree.parents[row as usize] == EMPTY && orphans.binary_search(&row).is_err()
         }) {
@@ -91,8 +88,9 @@ impl Hnsw {
         changed.sort_unstable();
         changed.dedup();
         let lists = workers.map(changed.len(), |i| Ok(self.relink(changed[i], &tree)))?;
+        let mut base: Vec<(u32, Vec<u32>)> = changed.into_iter().zip(lists).collect();
+        self.answer(&mut base, &tree, workers)?;
         let renaming = Renaming::new(&moves, self.rows.live());
-        let base = changed.into_iter().zip(lists).collect();
         let graph = self.plan_graph(&tree, &moves, workers)?;
         let unguarded = self.live().filter(|&row| {
             let guard = self.graph.guards[row as usize];
@@ -140,9 +138,9 @@ impl Hnsw {
     }
 
     /// The live rows that a row could link to, nearest first: those it links to, those that the
-    /// hidden ones among its links link to, and so on, and `more`.
-    fn heirs(&self, level: u8, row: u32, more: &[u32]) -> Vec<Candidate> {
-        let mut heirs = more.to_vec();
+    /// hidden ones among its links link to, and so on.
+    fn heirs(&self, level: u8, row: u32) -> Vec<Candidate> {
+        let mut heirs = Vec::new();
         let mut hidden = Vec::new();
         let mut sort = |links: &[u32], hidden: &mut Vec<u32>| {
             for &link in links.iter().filter(|&&link| link != row) {
@@ -161,34 +159,107 @@ impl Hnsw {
         }
         heirs.sort_unstable();
         heirs.dedup();
-        let mut near: Vec<Candidate> = heirs
-            .into_iter()
-            .map(|heir| Candidate::new(self.rows.between(row as usize, heir as usize), heir))
-            .collect();
-        near.sort_unstable();
-        near
+        self.by_distance(row, heirs)
     }
 
-    /// A row's new links on level 0.
+    /// A row's new links on level 0: those that are left, and in the freed places the nearest heirs
+    /// that are nearer to the row than to any link, or else the nearest up to `m` links.
+    ///
+    /// Choosing anew among all took 1.7 times as long, and raised the mean degree from 17 to 26 in
+    /// 30 days of change (8,000 Fashion-MNIST rows); recall and speed of search were equal.
     fn relink(&self, row: u32, tree: &Tree<'_>) -> Vec<u32> {
+        let links = self.graph.links(0, row);
         let parent = tree.parents[row as usize];
-        let mut related = tree.added.get(&row).cloned().unwrap_or_default();
-        related.extend((parent != EMPTY).then_some(parent));
-        let mut near = self.heirs(0, row, &related);
+        let mut chosen = tree.added.get(&row).cloned().unwrap_or_default();
+        chosen.extend((parent != EMPTY).then_some(parent));
+        let live = |link: &u32| self.rows.is_live(*link as usize);
+        chosen.extend(links.iter().copied().filter(live));
+        chosen.sort_unstable();
+        chosen.dedup();
+        let capacity = self.params().capacity(0);
+        if chosen.len() > capacity {
+            return self.choose(row, chosen, tree);
+        }
+        let mut passed = Vec::new();
+        for heir in self.heirs(0, row) {
+            if chosen.len() >= links.len() {
+                break;
+            }
+            let (own, heir) = (heir.distance(), heir.node());
+            if chosen.contains(&heir) {
+                continue;
+            }
+            let apart = |&link: &u32| self.rows.between(heir as usize, link as usize) > own;
+            if chosen.iter().all(apart) {
+                chosen.push(heir);
+            } else {
+                passed.push(heir);
+            }
+        }
+        let fill = links.len().min(self.params().m);
+        let missing = fill.saturating_sub(chosen.len());
+        chosen.extend(passed.into_iter().take(missing));
+        chosen
+    }
+
+    /// The best level-0 links among `others`, of which there may be too many.
+    fn choose(&self, row: u32, others: Vec<u32>, tree: &Tree<'_>) -> Vec<u32> {
         let kept = |link: u32| {
             tree.parents[row as usize] == link
                 || tree.parents[link as usize] == row
                 || self.graph.guards[link as usize] == row
         };
         let capacity = self.params().capacity(0);
-        let mut place = 0;
-        near.retain(|other| {
-            place += 1;
-            place <= capacity * CHOICE || kept(other.node())
-        });
-        let fill = self.graph.links(0, row).len();
-        let chosen = select(&self.rows, &near, capacity, fill, kept);
+        let near = self.by_distance(row, others);
+        let chosen = select(&self.rows, &near, capacity, capacity, kept);
         chosen.into_iter().map(Candidate::node).collect()
+    }
+
+    /// Offers each row to those that it links to newly, as new rows are. Without this recall of
+    /// inner products fell when the longest rows went (.947 instead of .982 with 200 of 2,000).
+    fn answer(
+        &self,
+        base: &mut Vec<(u32, Vec<u32>)>,
+        tree: &Tree<'_>,
+        workers: &Workers<'_>,
+    ) -> Result<()> {
+        let offers = workers.map(base.len(), |i| {
+            let (row, links) = &base[i];
+            let old = self.graph.links(0, *row);
+            let new = links.iter().filter(|&link| !old.contains(link));
+            Ok(new.map(|&link| (link, *row)).collect::<Vec<_>>())
+        })?;
+        let mut offers: Vec<(u32, u32)> = offers.into_iter().flatten().collect();
+        offers.sort_unstable();
+        let groups: Vec<&[(u32, u32)]> = offers.chunk_by(|a, b| a.0 == b.0).collect();
+        let lists = workers.map(groups.len(), |i| {
+            let row = groups[i][0].0;
+            let place = base.binary_search_by_key(&row, |list| list.0);
+            let links = place.map_or_else(|_| self.graph.links(0, row), |place| &base[place].1);
+            let mut all = links.to_vec();
+            all.extend(groups[i].iter().map(|offer| offer.1));
+            all.sort_unstable();
+            all.dedup();
+            Ok(self.choose(row, all, tree))
+        })?;
+        let mut more = Vec::new();
+        for (group, links) in groups.iter().zip(lists) {
+            match base.binary_search_by_key(&group[0].0, |list| list.0) {
+                Ok(place) => base[place].1 = links,
+                Err(_) => more.push((group[0].0, links)),
+            }
+        }
+        base.extend(more);
+        Ok(())
+    }
+
+    fn by_distance(&self, row: u32, others: Vec<u32>) -> Vec<Candidate> {
+        let mut near: Vec<Candidate> = others
+            .into_iter()
+            .map(|other| Candidate::new(self.rows.between(row as usize, other as usize), other))
+            .collect();
+        near.sort_unstable();
+        near
     }
 
     /// A row's new links on a level above 0.
@@ -197,7 +268,7 @@ impl Hnsw {
         if links.iter().all(|&link| self.rows.is_live(link as usize)) {
             return links.to_vec();
         }
-        let near = self.heirs(level, row, &[]);
+        let near = self.heirs(level, row);
         let chosen = select(
             &self.rows,
             &near,

@@ -1,14 +1,18 @@
 //! Random operations: after each the invariants hold, and searches agree with a plain copy.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::{Hnsw, Params};
+use crate::Error;
 use crate::index::changes::{Existing, Missing};
 use crate::index::flat::Flat;
 use crate::matrix::Matrix;
 use crate::metric::Metric;
+use crate::persist::Writer;
 use crate::pool::Workers;
 use crate::rng::Stream;
 
@@ -59,6 +63,73 @@ fn agrees(index: &Hnsw, model: &Model, queries: &[f32], k: usize, workers: &Work
     let few = index.search(queries, k, Some(1), workers).unwrap();
     assert_eq!(few.counts, want.counts);
     assert!(few.ids.iter().all(|id| *id == -1 || model.contains_key(id)));
+}
+
+#[test]
+fn an_interrupted_change_leaves_the_bytes_as_they_were() {
+    let params = Params::new(6, 40, 3).unwrap();
+    let mut index = Hnsw::new(DIM, Metric::L2, params).unwrap();
+    let data = draw(3000, 1, false);
+    let serial = Workers::serial();
+    index.add(matrix(&data), None, &serial).unwrap();
+    index.remove(&[5, 6, 7], Missing::Refuse, &serial).unwrap();
+    let before = index.to_bytes().unwrap();
+    let ids: Vec<i64> = (100..1300).collect();
+    let new = draw(ids.len(), 2, false);
+    let mut interrupted = 0;
+    for (micros, update) in [0, 200, 2_000, 10_000, 60_000]
+        .into_iter()
+        .flat_map(|micros| [(micros, false), (micros, true)])
+    {
+        let stop = AtomicBool::new(false);
+        let outcome = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_micros(micros));
+                stop.store(true, Ordering::Relaxed);
+            });
+            let workers = Workers::new(2, &stop);
+            match update {
+                true => index
+                    .store(matrix(&new), Some(&ids), Existing::Require, &workers)
+                    .map(|_| ()),
+                false => index.remove(&ids, Missing::Refuse, &workers).map(|_| ()),
+            }
+        });
+        match outcome {
+            Err(error) => {
+                assert!(matches!(error, Error::Interrupted));
+                interrupted += 1;
+                assert!(index.to_bytes().unwrap() == before);
+                index.check().unwrap();
+            }
+            Ok(()) => index = Hnsw::from_bytes(&before).unwrap(),
+        }
+    }
+    assert!(interrupted > 1);
+}
+
+#[test]
+fn a_file_of_the_former_head_is_read() {
+    let params = Params::new(4, 20, 3).unwrap();
+    let mut index = Hnsw::new(DIM, Metric::Cosine, params).unwrap();
+    let data = draw(300, 1, false);
+    index.add(matrix(&data), None, &Workers::serial()).unwrap();
+    let (rows, graph) = (&index.rows, &index.graph);
+    let head = [1, DIM as u64, 4, 20, 3, 300, u64::from(graph.entry)];
+    let former = Writer::new("hnsw index")
+        .section("head", &head)
+        .section("ids", rows.ids())
+        .section("vectors", rows.vectors.data())
+        .section("norms", &rows.norms)
+        .section("levels", &graph.levels)
+        .section("links", &graph.base)
+        .section("upper links", &graph.upper)
+        .section("parents", &graph.parents)
+        .section("guards", &graph.guards)
+        .bytes()
+        .unwrap();
+    let loaded = Hnsw::from_bytes(&former).unwrap();
+    assert!(loaded.to_bytes().unwrap() == index.to_bytes().unwrap());
 }
 
 proptest! {
