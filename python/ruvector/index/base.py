@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ruvector import _core
-from ruvector.arrays import as_floats, as_ids, check_int, check_real
+from ruvector.arrays import as_floats, as_ids, check_bool, check_int, check_real
 from ruvector.errors import InvalidTypeError
 from ruvector.index.where import Filter, Where, as_where
 
@@ -73,7 +73,7 @@ class BaseIndex(Generic[CoreT]):
 
     @property
     def ids(self) -> npt.NDArray[np.int64]:
-        """A fresh array of the stored ids, in the order they were added."""
+        """A fresh array of the stored ids, in the order they were added until some are removed."""
         return self._core.ids()
 
     def __len__(self) -> int:
@@ -86,7 +86,11 @@ class BaseIndex(Generic[CoreT]):
         return 0 <= number <= _INT64.max and self._core.contains(number)
 
     def add(
-        self, vectors: npt.ArrayLike, ids: npt.ArrayLike | None = None
+        self,
+        vectors: npt.ArrayLike,
+        ids: npt.ArrayLike | None = None,
+        *,
+        replace: bool = False,
     ) -> npt.NDArray[np.int64]:
         """Store vectors.
 
@@ -97,7 +101,9 @@ class BaseIndex(Generic[CoreT]):
             once. Under l2 and ip no vector may be longer than 1e18.
         ids : array_like of int, shape (n,), optional
             Not negative, not stored yet, each given once. By default they continue from the
-            largest id stored, or from 0.
+            largest id there ever was, or from 0: the ids of removed vectors are not given again.
+        replace : bool, default False
+            Whether ids that are stored already get the new vectors instead of being refused.
 
         Returns
         -------
@@ -112,14 +118,15 @@ class BaseIndex(Generic[CoreT]):
         InvalidTypeError
             Not numeric, or ids that are not integers.
         DuplicateIdError
-            An id that is stored already or given twice.
+            An id that is given twice or, without `replace`, stored already.
 
         Notes
         -----
         All or nothing: after an exception, Ctrl-C included, the index is what it was.
         """
         rows = as_rows(vectors, "vectors")
-        return self._core.add(rows, None if ids is None else as_ids(ids, "ids"))
+        numbers = None if ids is None else as_ids(ids, "ids")
+        return self._core.add(rows, numbers, check_bool(replace, "replace"))
 
     def get(self, ids: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Return the vectors with these ids as they were added.

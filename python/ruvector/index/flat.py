@@ -6,14 +6,15 @@ import numpy.typing as npt
 
 from ruvector import _core
 from ruvector.arrays import check_bool, check_choice, check_int
-from ruvector.index.base import MAX_DIM, MAX_K, METRICS, BaseIndex, as_limit, as_path, as_rows
+from ruvector.index.base import MAX_DIM, MAX_K, METRICS, as_limit, as_path, as_rows
+from ruvector.index.changes import ChangingIndex
 from ruvector.index.results import RangeResult, SearchResult
 from ruvector.index.where import Where, as_where
 
 __all__ = ["FlatIndex"]
 
 
-class FlatIndex(BaseIndex[_core.Flat]):
+class FlatIndex(ChangingIndex[_core.Flat]):
     """Finds the nearest vectors by comparing with every one.
 
     The right choice for up to some ten thousand vectors, and the measure of every approximate
@@ -34,9 +35,9 @@ class FlatIndex(BaseIndex[_core.Flat]):
 
     Notes
     -----
-    Threads may share an index. Searches go on while another thread adds, and see all of an `add`
-    or nothing; adds wait for each other. A child forked meanwhile can use the index unless an
-    `add` was under way: then it gets `BrokenIndexError` and must load it again. A query costs
+    Threads may share an index. Searches go on while another thread adds, and see all of a change
+    or nothing; changes wait for each other. A child forked meanwhile can use the index unless a
+    change was under way: then it gets `BrokenIndexError` and must load it again. A query costs
     ``len(index) * dim`` multiplications.
 
     Examples

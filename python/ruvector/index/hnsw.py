@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from ruvector import _core
 from ruvector.arrays import check_bool, check_choice, check_int, check_real
-from ruvector.index.base import MAX_DIM, MAX_K, METRICS, BaseIndex, as_limit, as_path, as_rows
+from ruvector.index.base import MAX_DIM, MAX_K, METRICS, as_limit, as_path, as_rows
+from ruvector.index.changes import ChangingIndex
 from ruvector.index.hnswlib_file import read_hnswlib
 from ruvector.index.results import IndexStats, RangeResult, SearchResult, SearchStats, TuneResult
 from ruvector.index.tune import choose_ef
@@ -21,7 +22,7 @@ _UINT64_MAX = 2**64 - 1
 _MAX_EF = 2**31 - 1
 
 
-class HNSW(BaseIndex[_core.Hnsw]):
+class HNSW(ChangingIndex[_core.Hnsw]):
     """Finds most of the nearest vectors by visiting few: a hierarchical navigable small world.
 
     Parameters
@@ -48,17 +49,22 @@ class HNSW(BaseIndex[_core.Hnsw]):
 
     Notes
     -----
-    Threads may share an index. Searches go on while another thread adds, and see all of an `add`
-    or nothing; adds wait for each other. A child forked meanwhile can use the index unless an
-    `add` was under way: then it gets `BrokenIndexError` and must load it again. Every stored vector
-    can be reached from every other one over level-0 links: they contain a spanning tree that
-    pruning never touches.
+    Threads may share an index. Searches go on while another thread changes it, and see all of a
+    change or nothing; changes wait for each other. A child forked meanwhile can use the index
+    unless a change was under way: then it gets `BrokenIndexError` and must load it again. Every
+    stored vector can be reached from every other one over level-0 links: they contain a spanning
+    tree that pruning never touches and that is mended when vectors go.
+
+    Removed vectors are never found again, but walks pass through them until there are more than
+    1/64 of all (64 at least, 1,024 at most). Then the vectors linked to them choose other links
+    and the last ones take their places, so memory does not grow under constant change.
 
     References
     ----------
     Malkov and Yashunin (2018), "Efficient and robust approximate nearest neighbor search using
     Hierarchical Navigable Small World graphs", https://arxiv.org/abs/1603.09320. Parallel
-    building: Manohar et al. (2024), "ParlayANN", https://arxiv.org/abs/2305.04359.
+    building: Manohar et al. (2024), "ParlayANN", https://arxiv.org/abs/2305.04359. Repair after
+    removals: Singh et al. (2021), "FreshDiskANN", https://arxiv.org/abs/2105.09613.
 
     Examples
     --------

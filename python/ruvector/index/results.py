@@ -113,6 +113,8 @@ class IndexStats(NamedTuple):
     ----------
     rows : int
         Stored rows.
+    tombstones : int
+        Removed rows that are still walked; `HNSW.compact` sweeps them out.
     level_counts : list of int
         Rows by the highest level they are on.
     degree_min, degree_mean, degree_max : int, float, int
@@ -126,6 +128,7 @@ class IndexStats(NamedTuple):
     """
 
     rows: int
+    tombstones: int
     level_counts: list[int]
     degree_min: int
     degree_mean: float

@@ -107,7 +107,7 @@ fn read(index: &Shared<Hnsw>, first: &[f32], seed: u64, over: &AtomicBool, count
         match stream.below(64) {
             0 => {
                 let copy = Hnsw::from_bytes(&guard.to_bytes().unwrap()).unwrap();
-                assert_eq!(copy.rows.ids(), guard.rows.visible_ids());
+                assert_eq!(copy.rows.ids(), &guard.rows.live_ids()[..]);
                 count(&counts.saved);
             }
             1 => {

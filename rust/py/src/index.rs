@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use ruvector_core::Result;
 use ruvector_core::index::allowed::{Filter, Wanted};
+use ruvector_core::index::changes::{Existing, Missing};
 use ruvector_core::index::flat::{self, Flat};
 use ruvector_core::index::hits::Hits;
 use ruvector_core::index::hnsw::{self, DEFAULT_EF, Effort, Hnsw, Params};
@@ -62,6 +63,32 @@ fn change<I: Send + Sync, C: Change<I, Done: Send> + Send>(
 /// Work of writing, reading or checking a byte: a file of some megabytes can be interrupted.
 const WORK_A_BYTE: usize = 8;
 
+fn existing(replace: bool) -> Existing {
+    if replace {
+        Existing::Replace
+    } else {
+        Existing::Refuse
+    }
+}
+
+fn missing(ignore: bool) -> Missing {
+    if ignore {
+        Missing::Ignore
+    } else {
+        Missing::Refuse
+    }
+}
+
+type Rows<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray2<f32>>);
+
+fn rows<'py>(py: Python<'py>, ids: Vec<i64>, values: Vec<f32>, dim: usize) -> PyResult<Rows<'py>> {
+    let shape = [ids.len(), dim];
+    Ok((
+        PyArray1::from_vec(py, ids),
+        PyArray1::from_vec(py, values).reshape(shape)?,
+    ))
+}
+
 fn answer(py: Python<'_>, hits: Hits, k: usize) -> PyResult<Answer<'_>> {
     let shape = [hits.counts.len(), k];
     Ok((
@@ -89,7 +116,7 @@ macro_rules! methods {
             $($own)*
 
             fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-                enter(py, 0, |_| Ok(reading(&self.inner)?.rows.visible()))
+                enter(py, 0, |_| Ok(reading(&self.inner)?.rows.live()))
             }
 
             fn contains(&self, py: Python<'_>, number: i64) -> PyResult<bool> {
@@ -97,7 +124,7 @@ macro_rules! methods {
             }
 
             fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<i64>>> {
-                let ids = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.visible_ids().to_vec()))?;
+                let ids = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.live_ids()))?;
                 Ok(PyArray1::from_vec(py, ids))
             }
 
@@ -119,6 +146,26 @@ macro_rules! methods {
                 let wanted = r#where.wanted()?;
                 let ids = enter(py, 0, |_| reading(&self.inner)?.rows.wanted(wanted))?;
                 Ok(Filter::new(ids).into())
+            }
+
+            /// Those of `ids` that are stored, with their vectors.
+            fn pick<'py>(
+                &self,
+                py: Python<'py>,
+                ids: PyReadonlyArray1<'py, i64>,
+            ) -> PyResult<Rows<'py>> {
+                let ids = slice(&ids, "ids")?;
+                let (ids, values) = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.pick(ids)))?;
+                rows(py, ids, values, self.dim)
+            }
+
+            /// All ids and vectors at one moment.
+            fn export<'py>(&self, py: Python<'py>) -> PyResult<Rows<'py>> {
+                let (ids, values) = enter(py, 0, |_| {
+                    let index = reading(&self.inner)?;
+                    Ok(index.rows.pick(&index.rows.live_ids()))
+                })?;
+                rows(py, ids, values, self.dim)
             }
 
             fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
@@ -198,17 +245,51 @@ methods!(PyFlat, Flat, {
             .map_err(|error| to_python(py, error))
     }
 
+    #[pyo3(signature = (vectors, ids, replace = false))]
     fn add<'py>(
         &self,
         py: Python<'py>,
         vectors: PyReadonlyArray2<'py, f32>,
         ids: Option<PyReadonlyArray1<'py, i64>>,
+        replace: bool,
     ) -> PyResult<Bound<'py, PyArray1<i64>>> {
         let vectors = matrix(&vectors, "vectors")?;
         let ids = ids.as_ref().map(|ids| slice(ids, "ids")).transpose()?;
-        let work = vectors.data().len();
-        let added = change(py, work, &self.inner, flat::Adding::new(vectors, ids))?;
+        let adding = flat::Adding::new(vectors, ids).over(existing(replace));
+        let added = change(py, vectors.data().len(), &self.inner, adding)?;
         Ok(PyArray1::from_vec(py, added))
+    }
+
+    fn update<'py>(
+        &self,
+        py: Python<'py>,
+        ids: PyReadonlyArray1<'py, i64>,
+        vectors: PyReadonlyArray2<'py, f32>,
+    ) -> PyResult<()> {
+        let vectors = matrix(&vectors, "vectors")?;
+        let ids = slice(&ids, "ids")?;
+        let adding = flat::Adding::new(vectors, Some(ids)).over(Existing::Require);
+        change(py, vectors.data().len(), &self.inner, adding).map(|_| ())
+    }
+
+    fn remove(
+        &self,
+        py: Python<'_>,
+        ids: PyReadonlyArray1<'_, i64>,
+        ignore_missing: bool,
+    ) -> PyResult<usize> {
+        let ids = slice(&ids, "ids")?;
+        // Rows are moved at memory speed, so those who search wait for all of it.
+        enter(py, LONG_WORK, |workers| {
+            let mut index = self.inner.write(workers)?;
+            index.remove(ids, missing(ignore_missing))
+        })
+    }
+
+    fn compact(&self, py: Python<'_>) -> PyResult<()> {
+        enter(py, LONG_WORK, |workers| {
+            self.inner.write(workers)?.compact()
+        })
     }
 
     fn search<'py>(
@@ -247,7 +328,7 @@ methods!(PyFlat, Flat, {
     ) -> PyResult<Spans<'py>> {
         let queries = matrix(&queries, "queries")?;
         let wanted = r#where.as_ref().map(Where::wanted).transpose()?;
-        let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.visible()))?;
+        let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.live()))?;
         let work = queries.data().len().saturating_mul(rows);
         let ranges = enter(py, work, |workers| {
             let index = reading(&self.inner)?;
@@ -273,7 +354,7 @@ impl PyFlat {
         k: usize,
         wanted: Option<Wanted<'_>>,
     ) -> PyResult<Answer<'py>> {
-        let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.visible()))?;
+        let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.live()))?;
         let work = queries.data().len().saturating_mul(rows);
         let hits = enter(py, work, |workers| {
             let index = reading(&self.inner)?;
@@ -324,6 +405,14 @@ impl From<Hnsw> for PyHnsw {
 /// Distances that a walk computes for each row of its pool, roughly.
 const DISTANCES: usize = 8;
 
+impl PyHnsw {
+    /// A rough count of the multiplications that storing vectors takes.
+    fn adding(&self, vectors: Matrix<'_, f32>) -> usize {
+        let size = vectors.data().len().saturating_mul(self.ef_construction);
+        size.saturating_mul(DISTANCES)
+    }
+}
+
 methods!(PyHnsw, Hnsw, {
     #[new]
     fn new(
@@ -340,21 +429,49 @@ methods!(PyHnsw, Hnsw, {
             .map_err(|error| to_python(py, error))
     }
 
+    #[pyo3(signature = (vectors, ids, replace = false))]
     fn add<'py>(
         &self,
         py: Python<'py>,
         vectors: PyReadonlyArray2<'py, f32>,
         ids: Option<PyReadonlyArray1<'py, i64>>,
+        replace: bool,
     ) -> PyResult<Bound<'py, PyArray1<i64>>> {
         let vectors = matrix(&vectors, "vectors")?;
         let ids = ids.as_ref().map(|ids| slice(ids, "ids")).transpose()?;
-        let work = vectors
-            .data()
-            .len()
-            .saturating_mul(self.ef_construction)
-            .saturating_mul(DISTANCES);
-        let added = change(py, work, &self.inner, hnsw::Adding::new(vectors, ids))?;
+        let adding = hnsw::Adding::new(vectors, ids).over(existing(replace));
+        let added = change(py, self.adding(vectors), &self.inner, adding)?;
         Ok(PyArray1::from_vec(py, added))
+    }
+
+    fn update<'py>(
+        &self,
+        py: Python<'py>,
+        ids: PyReadonlyArray1<'py, i64>,
+        vectors: PyReadonlyArray2<'py, f32>,
+    ) -> PyResult<()> {
+        let vectors = matrix(&vectors, "vectors")?;
+        let ids = slice(&ids, "ids")?;
+        let adding = hnsw::Adding::new(vectors, Some(ids)).over(Existing::Require);
+        change(py, self.adding(vectors), &self.inner, adding).map(|_| ())
+    }
+
+    fn remove(
+        &self,
+        py: Python<'_>,
+        ids: PyReadonlyArray1<'_, i64>,
+        ignore_missing: bool,
+    ) -> PyResult<usize> {
+        let ids = slice(&ids, "ids")?;
+        let due = enter(py, 0, |_| Ok(reading(&self.inner)?.is_due(ids.len())))?;
+        let removing = hnsw::Removing::new(ids, missing(ignore_missing));
+        let work = if due { LONG_WORK } else { 0 };
+        change(py, work, &self.inner, removing)
+    }
+
+    fn compact(&self, py: Python<'_>) -> PyResult<()> {
+        let compacting = hnsw::Removing::compacting();
+        change(py, LONG_WORK, &self.inner, compacting).map(|_| ())
     }
 
     fn search<'py>(
@@ -400,7 +517,7 @@ methods!(PyHnsw, Hnsw, {
     ) -> PyResult<Spans<'py>> {
         let queries = matrix(&queries, "queries")?;
         let wanted = r#where.as_ref().map(Where::wanted).transpose()?;
-        let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.visible()))?;
+        let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.live()))?;
         // A radius may take in every row.
         let work = queries.data().len().saturating_mul(rows);
         let ranges = enter(py, work, |workers| {
@@ -460,6 +577,7 @@ methods!(PyHnsw, Hnsw, {
         let stats = enter(py, 0, |_| Ok(reading(&self.inner)?.stats()))?;
         let dict = PyDict::new(py);
         dict.set_item("rows", stats.rows)?;
+        dict.set_item("tombstones", stats.tombstones)?;
         dict.set_item("level_counts", stats.level_counts)?;
         dict.set_item("degree_min", stats.degree_min)?;
         dict.set_item("degree_mean", stats.degree_mean)?;

@@ -27,16 +27,27 @@ impl Rows {
                 }
                 Ok(Arc::new(allowed))
             }
-            Wanted::Mask(mask) if mask.len() != self.visible() => Err(Error::invalid(
+            Wanted::Mask(mask) if mask.len() != self.live() => Err(Error::invalid(
                 "where",
                 format!(
                     "has {} truth values but the index holds {} rows; give one for each of \
                      index.ids, or ids instead",
                     mask.len(),
-                    self.visible()
+                    self.live()
                 ),
             )),
-            Wanted::Mask(mask) => Ok(Arc::new(Bitmap::from_bools(mask))),
+            Wanted::Mask(mask) if self.live() == self.visible() => {
+                Ok(Arc::new(Bitmap::from_bools(mask)))
+            }
+            // The mask goes by places in the list of ids, which hidden rows are not on.
+            Wanted::Mask(mask) => {
+                let mut allowed = Bitmap::new(self.visible());
+                let live = (0..self.visible()).filter(|&row| self.is_live(row));
+                for (row, _) in live.zip(mask).filter(|&(_, &wanted)| wanted) {
+                    allowed.insert(row);
+                }
+                Ok(Arc::new(allowed))
+            }
             Wanted::Filter(filter) => Ok(filter.on(self)),
         }
     }
@@ -45,7 +56,10 @@ impl Rows {
     pub fn among(&self, allowed: Option<&Bitmap>) -> Vec<u32> {
         match allowed {
             Some(allowed) => allowed.rows().map(|row| row as u32).collect(),
-            None => (0..self.visible() as u32).collect(),
+            None => {
+                let rows = 0..self.visible() as u32;
+                rows.filter(|&row| self.is_live(row as usize)).collect()
+            }
         }
     }
 
@@ -136,7 +150,7 @@ impl Found {
     fn holds(&self, rows: &Rows) -> bool {
         let pairs = || self.rows.rows().zip(&self.ids);
         self.rows.len() == rows.visible()
-            && pairs().all(|(row, &id)| rows.ids()[row] == id)
+            && pairs().all(|(row, &id)| rows.ids()[row] == id && rows.is_live(row))
             && self.unknown.iter().all(|&id| rows.number(id).is_none())
     }
 }

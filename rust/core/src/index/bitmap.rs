@@ -91,6 +91,21 @@ impl Bitmap {
         self.len = len;
     }
 
+    /// A set from its bits; none if there are bits for rows from `len` on.
+    pub fn from_words(words: Vec<u64>, len: usize) -> Option<Self> {
+        let excess = match (words.last(), len % 64) {
+            (Some(last), used @ 1..) => last >> used,
+            _ => 0,
+        };
+        let count = words.iter().map(|word| word.count_ones() as usize).sum();
+        (words.len() == len.div_ceil(64) && excess == 0).then_some(Self { words, len, count })
+    }
+
+    /// The bits, 64 rows a word, lowest first.
+    pub fn words(&self) -> &[u64] {
+        &self.words
+    }
+
     /// The rows that belong to it, in order.
     pub fn rows(&self) -> impl Iterator<Item = usize> + '_ {
         self.words.iter().enumerate().flat_map(|(i, &word)| {

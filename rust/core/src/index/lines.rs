@@ -77,6 +77,23 @@ impl Lines {
         }))
     }
 
+    /// Writes row `from` over row `to`.
+    pub fn copy_row(&mut self, from: usize, to: usize) {
+        let from = from * self.per_row;
+        self.data
+            .copy_within(from..from + self.per_row, to * self.per_row);
+    }
+
+    /// Forgets the rows from number `rows` on.
+    pub fn truncate(&mut self, rows: usize) {
+        self.data.to_mut().truncate(rows * self.per_row);
+    }
+
+    /// Gives unused memory back.
+    pub fn shrink(&mut self) {
+        self.data.to_mut().shrink_to_fit();
+    }
+
     /// Makes it `rows` rows long; new ones are zero.
     pub fn resize(&mut self, rows: usize) -> Result<()> {
         let lines = rows * self.per_row;

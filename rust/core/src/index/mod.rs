@@ -5,6 +5,7 @@
 
 pub mod allowed;
 pub mod bitmap;
+pub mod changes;
 pub mod flat;
 pub mod gate;
 pub mod hits;

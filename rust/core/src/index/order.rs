@@ -1,5 +1,7 @@
 //! Rows in the order of their ids: a lookup that costs next to nothing to open.
 
+use crate::index::bitmap::Bitmap;
+
 /// Finds rows by id without a table where ids increase, and with four bytes a row elsewhere.
 pub struct Order {
     /// Row numbers by rising id, or nothing where that is their own order.
@@ -13,7 +15,23 @@ impl Order {
             return Some(Self { rows: None });
         }
         // Sorted beside their rows: looked up by row, each comparison would miss the cache twice.
-        let mut pairs: Vec<(i64, u32)> = ids.iter().copied().zip(0..).collect();
+        Self::sorted(ids.iter().copied().zip(0..).collect())
+    }
+
+    /// That of the rows which are not hidden.
+    pub fn of_live(ids: &[i64], hidden: &Bitmap) -> Option<Self> {
+        if hidden.count() == 0 {
+            return Self::of(ids);
+        }
+        let pairs = ids.iter().copied().zip(0..);
+        Self::sorted(
+            pairs
+                .filter(|&(_, row)| !hidden.contains(row as usize))
+                .collect(),
+        )
+    }
+
+    fn sorted(mut pairs: Vec<(i64, u32)>) -> Option<Self> {
         pairs.sort_unstable();
         let distinct = pairs.windows(2).all(|pair| pair[0].0 != pair[1].0);
         distinct.then(|| Self {

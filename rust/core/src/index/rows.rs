@@ -1,10 +1,13 @@
 //! The rows of an index: vectors, their user ids, and what validates both.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::{Read, Seek};
 use std::ops::Range;
 
 use crate::error::{Error, Result};
+use crate::index::bitmap::Bitmap;
+use crate::index::changes::{Existing, unknown};
 use crate::index::lines::{Line, Lines, out_of_memory};
 use crate::index::memory::{Part, spare, table};
 use crate::index::order::Order;
@@ -18,24 +21,28 @@ use crate::pool::Workers;
 /// An index holds fewer rows than this, so that row numbers fit 31 bits.
 pub const MAX_ROWS: usize = (1 << 31) - 1;
 
-/// Vectors and ids by row number, which is the order of insertion.
+/// Vectors and ids by row number: in order of insertion until rows are removed.
 ///
 /// The last rows may be pending: part of a change that is not finished. They can be walked but
-/// are not among what users see.
+/// are not among what users see. A row that is removed is hidden first: its number still leads to
+/// its vector, its id to nothing.
 pub struct Rows {
     pub space: Space,
-    vectors: Lines,
+    pub(in crate::index) vectors: Lines,
     /// Lengths before normalisation; filled under cosine alone.
-    norms: Store<f64>,
-    ids: Store<i64>,
+    pub(in crate::index) norms: Store<f64>,
+    pub(super) ids: Store<i64>,
     /// Empty while the rows are mapped.
-    numbers: HashMap<i64, u32>,
-    /// -1 while there is none.
-    largest_id: i64,
+    pub(super) numbers: HashMap<i64, u32>,
+    pub(super) hidden: Bitmap,
+    /// Rows that the change under way will hide.
+    pub(super) leaving: Bitmap,
+    /// The largest there ever was, so that ids are not given twice; -1 while there was none.
+    pub(super) largest_id: i64,
     /// The file that the rows lie in, and what finds their ids there.
     mapped: Option<(Mapping, Order)>,
     /// Rows from this number on are pending.
-    visible: usize,
+    pub(super) visible: usize,
 }
 
 /// Storage that takes the old one's place when rows outgrow it.
@@ -54,13 +61,15 @@ impl Rows {
             norms: Store::default(),
             ids: Store::default(),
             numbers: HashMap::new(),
+            hidden: Bitmap::default(),
+            leaving: Bitmap::default(),
             largest_id: -1,
             mapped: None,
             visible: 0,
         }
     }
 
-    /// All rows, pending ones too.
+    /// All rows, pending and hidden ones too.
     pub fn len(&self) -> usize {
         self.ids.len()
     }
@@ -74,12 +83,7 @@ impl Rows {
         &self.ids
     }
 
-    /// The ids of the rows users see.
-    pub fn visible_ids(&self) -> &[i64] {
-        &self.ids[..self.visible]
-    }
-
-    /// How many rows users see: those with smaller numbers.
+    /// How many rows are not pending: those with smaller numbers.
     pub fn visible(&self) -> usize {
         self.visible
     }
@@ -88,9 +92,18 @@ impl Rows {
         self.visible < self.len()
     }
 
-    /// Makes pending rows visible.
+    /// Makes pending rows visible and hides those that were to leave.
     pub fn show(&mut self) {
-        self.visible = self.len();
+        let leaving = std::mem::take(&mut self.leaving);
+        leaving.rows().for_each(|row| self.hide(row));
+        for row in self.visible..self.ids.len() {
+            let id = self.ids[row];
+            self.largest_id = self.largest_id.max(id);
+            if leaving.count() > 0 {
+                self.numbers.insert(id, row as u32);
+            }
+        }
+        self.visible = self.ids.len();
     }
 
     /// The number of the visible row with this id.
@@ -140,18 +153,20 @@ impl Rows {
         let mut values = Vec::with_capacity(ids.len() * self.space.dim);
         for &id in ids {
             let Some(i) = self.number(id) else {
-                return Err(Error::invalid(
-                    "ids",
-                    format!("holds {id}, which is not in the index"),
-                ));
+                return Err(unknown(id));
             };
-            let row = &self.stored(i)[..self.space.dim];
-            match self.norms.get(i) {
-                Some(&norm) => values.extend(row.iter().map(|&x| (f64::from(x) * norm) as f32)),
-                None => values.extend_from_slice(row),
-            }
+            self.extend_with_original(&mut values, i);
         }
         Ok(values)
+    }
+
+    /// Appends row `i` as it was added.
+    pub(super) fn extend_with_original(&self, values: &mut Vec<f32>, i: usize) {
+        let row = &self.stored(i)[..self.space.dim];
+        match self.norms.get(i) {
+            Some(&norm) => values.extend(row.iter().map(|&x| (f64::from(x) * norm) as f32)),
+            None => values.extend_from_slice(row),
+        }
     }
 
     /// Appends rows and returns their numbers; nothing is changed on failure.
@@ -162,7 +177,7 @@ impl Rows {
         vectors: Matrix<'_, f32>,
         ids: Option<&[i64]>,
     ) -> Result<Range<usize>> {
-        let ids = self.admit(vectors, ids)?;
+        let ids = self.admit(vectors, ids, Existing::Refuse)?;
         let start = self.len();
         self.put(vectors, &ids)?;
         self.show();
@@ -170,7 +185,12 @@ impl Rows {
     }
 
     /// The ids under which these vectors can be stored.
-    pub fn admit(&self, vectors: Matrix<'_, f32>, ids: Option<&[i64]>) -> Result<Vec<i64>> {
+    pub fn admit(
+        &self,
+        vectors: Matrix<'_, f32>,
+        ids: Option<&[i64]>,
+        existing: Existing,
+    ) -> Result<Vec<i64>> {
         self.check_writable()?;
         self.space.check(vectors, "vectors")?;
         let end = self.len() + vectors.rows();
@@ -182,7 +202,7 @@ impl Rows {
         }
         match ids {
             Some(ids) => {
-                self.check_ids(ids, vectors.rows())?;
+                self.check_ids(ids, vectors.rows(), existing)?;
                 Ok(ids.to_vec())
             }
             None => self.next_ids(vectors.rows()),
@@ -217,10 +237,12 @@ impl Rows {
         room::swap(&mut self.numbers, &mut room.numbers);
     }
 
-    /// Appends pending rows that were admitted.
+    /// Appends pending rows that were admitted. Ids of visible rows lead to those until
+    /// [`Rows::show`].
     pub fn put(&mut self, vectors: Matrix<'_, f32>, ids: &[i64]) -> Result<()> {
         let start = self.len();
         self.vectors.resize(start + ids.len())?;
+        self.hidden.resize(start + ids.len());
         for (i, &id) in (start..).zip(ids) {
             let row = vectors.row(i - start);
             let norm = self.space.store(row, self.vectors.row_mut(i));
@@ -228,25 +250,29 @@ impl Rows {
                 self.norms.to_mut().push(norm);
             }
             self.ids.to_mut().push(id);
-            self.numbers.insert(id, i as u32);
-            self.largest_id = self.largest_id.max(id);
+            self.numbers.entry(id).or_insert(i as u32);
         }
         Ok(())
     }
 
-    /// Forgets all rows from number `len` on.
+    /// Forgets all rows from number `len` on, and which were to leave.
     pub fn truncate(&mut self, len: usize) {
         for id in self.ids.to_mut().drain(len..) {
-            self.numbers.remove(&id);
+            if let Entry::Occupied(entry) = self.numbers.entry(id)
+                && *entry.get() as usize >= len
+            {
+                entry.remove();
+            }
         }
-        self.largest_id = self.ids.iter().copied().max().unwrap_or(-1);
         self.visible = self.visible.min(len);
+        self.hidden.resize(len);
+        self.leaving = Bitmap::default();
         self.norms.to_mut().truncate(len);
         // Shrinking does not allocate.
         let _ = self.vectors.resize(len);
     }
 
-    fn check_ids(&self, ids: &[i64], rows: usize) -> Result<()> {
+    pub(super) fn check_ids(&self, ids: &[i64], rows: usize, existing: Existing) -> Result<()> {
         if ids.len() != rows {
             return Err(Error::invalid(
                 "ids",
@@ -261,8 +287,10 @@ impl Rows {
                     format!("holds {id} in row {row} but must not be negative: -1 marks no hit"),
                 ));
             }
-            if self.numbers.contains_key(&id) {
-                return Err(Error::DuplicateId { id });
+            match (existing, self.numbers.contains_key(&id)) {
+                (Existing::Refuse, true) => return Err(Error::DuplicateId { id }),
+                (Existing::Require, false) => return Err(unknown(id)),
+                _ => {}
             }
             if let Some(first) = seen.insert(id, row) {
                 return Err(Error::RepeatedId {
@@ -281,7 +309,7 @@ impl Rows {
         fits.map(Iterator::collect).ok_or_else(|| {
             Error::invalid(
                 "ids",
-                "must be given: the largest id in the index has no successor",
+                "must be given: the largest id that was ever in the index has no successor",
             )
         })
     }
@@ -301,7 +329,10 @@ impl Rows {
         let parts = vec![
             ("vectors", vectors),
             ("ids", size_of_val(self.ids())),
-            ("lookup", table(&self.numbers)),
+            (
+                "lookup",
+                table(&self.numbers) + size_of_val(self.hidden.words()),
+            ),
         ];
         let reserved = self.vectors.spare() + spare(&self.norms) + spare(&self.ids);
         (parts, reserved)
@@ -314,13 +345,17 @@ impl Rows {
             .section("ids", &self.ids[..self.visible])
             .section("vectors", &self.vectors.data()[..lines])
             .section("norms", &self.norms[..self.visible.min(self.norms.len())])
+            .section("hidden", self.hidden_words())
     }
 
-    /// Reads `len` rows back, or where they lie: then vectors can be any bits.
+    /// Reads `len` rows back, or where they lie: then vectors can be any bits. `hidden` of them
+    /// are hidden; without `largest_id` it is that of the rows.
     pub fn read<S: Read + Seek>(
         reader: &mut Reader<'_, S>,
         space: Space,
         len: usize,
+        hidden: usize,
+        largest_id: Option<i64>,
     ) -> Result<Self> {
         if len > MAX_ROWS {
             return Err(reader.damaged("it claims too many rows"));
@@ -330,8 +365,24 @@ impl Rows {
         let lines = Lines::new(space.dim).per_row().saturating_mul(len);
         let vectors = reader.store::<Line>("vectors", lines, Check::Later)?;
         let norms = reader.store("norms", if cosine { len } else { 0 }, Check::Now)?;
+        let hidden = match hidden {
+            // Files of format 1 have no such section.
+            0 if !reader.has("hidden") => Bitmap::new(len),
+            0 => reader
+                .section::<u64>("hidden", 0)
+                .map(|_| Bitmap::new(len))?,
+            count => Bitmap::from_words(reader.section("hidden", len.div_ceil(64))?, len)
+                .filter(|hidden| hidden.count() == count)
+                .ok_or_else(|| reader.damaged("its hidden rows are impossible"))?,
+        };
+        let largest = ids.iter().copied().max().unwrap_or(-1);
+        if largest_id.is_some_and(|id| id < largest) {
+            return Err(reader.damaged("it holds ids beyond the largest"));
+        }
         let mut rows = Self {
-            largest_id: ids.iter().copied().max().unwrap_or(-1),
+            largest_id: largest_id.unwrap_or(largest),
+            hidden,
+            leaving: Bitmap::default(),
             space,
             vectors: Lines::from_data(vectors, space.dim),
             norms,
@@ -344,14 +395,16 @@ impl Rows {
             if rows.ids.iter().any(|&id| id < 0) {
                 return Err(reader.damaged("an id is negative"));
             }
-            let order = Order::of(&rows.ids);
+            let order = Order::of_live(&rows.ids, &rows.hidden);
             let order = order.ok_or_else(|| reader.damaged("an id occurs twice"))?;
             rows.mapped = Some((mapping, order));
             return Ok(rows);
         }
         rows.numbers.try_reserve(len).map_err(|_| out_of_memory())?;
-        let numbered = rows.ids.iter().zip(0u32..);
-        rows.numbers.extend(numbered.map(|(&id, i)| (id, i)));
+        let numbered = rows.ids.iter().copied().zip(0u32..);
+        let hidden = &rows.hidden;
+        let live = numbered.filter(|&(_, row)| !hidden.contains(row as usize));
+        rows.numbers.extend(live);
         rows.check().map_err(|problem| reader.damaged(&problem))?;
         Ok(rows)
     }
@@ -359,13 +412,17 @@ impl Rows {
     /// What is wrong with the rows, if anything.
     pub fn check(&self) -> std::result::Result<(), String> {
         let cosine = self.space.metric == Metric::Cosine;
-        if self.mapped.is_none() && self.numbers.len() != self.len() {
+        if self.hidden.len() != self.len() {
+            return Err(format!("{} rows can be hidden", self.hidden.len()));
+        }
+        // The order of mapped rows exists because their ids differ.
+        let listed = self.mapped.is_none();
+        if listed && !self.has_pending() && self.numbers.len() != self.live() {
             return Err("an id occurs twice".into());
         }
-        for (i, &id) in self.ids.iter().enumerate() {
-            // The order of mapped rows exists because their ids differ.
+        for (i, &id) in self.ids[..self.visible].iter().enumerate() {
             let leads = || self.numbers.get(&id) == Some(&(i as u32));
-            if id < 0 || (self.mapped.is_none() && !leads()) {
+            if id < 0 || (listed && leads() != self.is_live(i)) {
                 return Err(format!("id {id} of row {i} is negative or leads elsewhere"));
             }
             let (row, padding) = self.stored(i).split_at(self.space.dim);

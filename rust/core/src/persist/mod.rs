@@ -64,7 +64,7 @@ compile_error!("the file format is little-endian and sections are written as the
 const MAGIC: [u8; 8] = *b"\x89RUV\r\n\x1a\n";
 
 /// The version written, and the newest that can be read.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 const HEADER: usize = 64;
 const ENTRY: usize = 48;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Result;
+use crate::index::changes::Existing;
 use crate::index::rows::Room;
 use crate::index::shared::Change;
 use crate::matrix::Matrix;
@@ -17,6 +18,7 @@ pub const CHUNK: usize = 1024;
 pub struct Adding<'a> {
     vectors: Matrix<'a, f32>,
     wanted: Option<&'a [i64]>,
+    existing: Existing,
     /// Once the vectors are admitted.
     ids: Option<Vec<i64>>,
     /// The number of the first.
@@ -24,7 +26,8 @@ pub struct Adding<'a> {
 }
 
 pub enum Step {
-    Room(Room),
+    /// Room, and the rows to be replaced.
+    Room(Room, Vec<usize>),
     Append(Range<usize>),
 }
 
@@ -34,9 +37,15 @@ impl<'a> Adding<'a> {
         Self {
             vectors,
             wanted: ids,
+            existing: Existing::Refuse,
             ids: None,
             first: 0,
         }
+    }
+
+    /// What to do about ids that are stored already, instead of refusing them.
+    pub fn over(self, existing: Existing) -> Self {
+        Self { existing, ..self }
     }
 }
 
@@ -48,13 +57,12 @@ impl Change<Flat> for Adding<'_> {
     fn plan(&mut self, index: &Flat, workers: &Workers<'_>) -> Result<Option<Step>> {
         workers.check()?;
         if self.ids.is_none() {
-            self.ids = Some(index.rows.admit(self.vectors, self.wanted)?);
+            let ids = index.rows.admit(self.vectors, self.wanted, self.existing)?;
+            let replaced = ids.iter().filter_map(|&id| index.rows.number(id)).collect();
+            let room = index.rows.room(self.vectors.rows())?;
+            self.ids = Some(ids);
             self.first = index.rows.len();
-            return index
-                .rows
-                .room(self.vectors.rows())
-                .map(Step::Room)
-                .map(Some);
+            return Ok(Some(Step::Room(room, replaced)));
         }
         let start = index.rows.len() - self.first;
         let end = self.vectors.rows().min(start + CHUNK);
@@ -63,7 +71,10 @@ impl Change<Flat> for Adding<'_> {
 
     fn apply(&mut self, index: &mut Flat, step: &mut Step) -> Result<()> {
         match step {
-            Step::Room(room) => index.rows.make_room(room),
+            Step::Room(room, replaced) => {
+                index.rows.make_room(room);
+                index.rows.leave(replaced);
+            }
             Step::Append(range) => {
                 let ids = self.ids.as_deref().unwrap_or_default();
                 let vectors = self.vectors.slice(range.start, range.end);
@@ -75,6 +86,7 @@ impl Change<Flat> for Adding<'_> {
 
     fn finish(&mut self, index: &mut Flat) -> Vec<i64> {
         index.rows.show();
+        index.sweep();
         self.ids.take().unwrap_or_default()
     }
 

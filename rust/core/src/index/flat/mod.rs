@@ -7,6 +7,7 @@ mod adding;
 mod among;
 mod best;
 mod bounds;
+mod change;
 mod direct;
 mod numbers;
 mod product;
@@ -59,7 +60,12 @@ impl Flat {
     /// Calls `with` with the file's writer.
     fn written<R>(&self, with: impl FnOnce(Writer<'_>) -> Result<R>) -> Result<R> {
         let space = self.rows.space;
-        let head = [space.code(), space.dim as u64, self.rows.visible() as u64];
+        let head = [
+            space.code(),
+            space.dim as u64,
+            self.rows.visible() as u64,
+            self.rows.largest_id() as u64,
+        ];
         with(self.rows.write(Writer::new(KIND).section("head", &head)))
     }
 
@@ -101,11 +107,18 @@ impl Flat {
     }
 
     fn read<S: std::io::Read + std::io::Seek>(mut reader: Reader<'_, S>) -> Result<Self> {
-        let head: Vec<u64> = reader.section("head", 3)?;
+        let values = if reader.version() == 1 { 3 } else { 4 };
+        let head: Vec<u64> = reader.section("head", values)?;
         let space = Space::of_code(head[0], head[1])
             .ok_or_else(|| reader.damaged("its metric or dimensions are impossible"))?;
         Ok(Self {
-            rows: Rows::read(&mut reader, space, head[2] as usize)?,
+            rows: Rows::read(
+                &mut reader,
+                space,
+                head[2] as usize,
+                0,
+                head.get(3).map(|&id| id as i64),
+            )?,
         })
     }
 }

@@ -36,7 +36,7 @@ impl Flat {
 /// The `k` nearest of the rows that are `allowed` (all without a bitmap), for each of the first
 /// `count` queries, on all threads.
 ///
-/// Pending rows are left out. Distances are those of [`Space::distance`](crate::index::space::Space::distance), and results
+/// Pending and hidden rows are left out. Distances are those of [`Space::distance`](crate::index::space::Space::distance), and results
 /// do not depend on how the work is divided.
 pub fn exact(
     rows: &Rows,
@@ -47,7 +47,11 @@ pub fn exact(
     workers: &Workers<'_>,
 ) -> Result<Hits> {
     let mut list = Vec::new();
-    let numbers = Numbers::allowed(rows.visible(), allowed, &mut list);
+    let live = match allowed {
+        Some(_) => None,
+        None => rows.live_rows(),
+    };
+    let numbers = Numbers::allowed(rows.visible(), allowed.or(live.as_ref()), &mut list);
     let kept = k.min(numbers.len());
     let values = queries.per_row() * 16;
     let work = (values * numbers.len()).saturating_mul(count) / WORK;
@@ -99,7 +103,11 @@ pub fn nearest(
     workers: &Workers<'_>,
 ) -> Result<()> {
     let mut list = Vec::new();
-    let numbers = Numbers::allowed(rows.visible(), allowed, &mut list);
+    let live = match allowed {
+        Some(_) => None,
+        None => rows.live_rows(),
+    };
+    let numbers = Numbers::allowed(rows.visible(), allowed.or(live.as_ref()), &mut list);
     let k = places.len() / range.len().max(1);
     if k == 0 {
         return Ok(());

@@ -6,9 +6,11 @@
 //! chooses among them once. No step depends on which thread did what, so the graph is the same for
 //! any number of threads (Manohar et al. 2024, ParlayANN).
 
+use std::mem::take;
 use std::ops::Range;
 
 use crate::error::Result;
+use crate::index::changes::Existing;
 use crate::index::flat;
 use crate::index::rows;
 use crate::index::shared::Change;
@@ -21,6 +23,8 @@ use super::graph;
 use super::guard::{self, Seen};
 use super::insert::{Incoming, Plan};
 use super::journal::Journal;
+use super::remove::mend;
+use super::repair::Repair;
 
 /// A batch is at most this part of the graph it searches, so that a row misses few neighbours.
 const SHARE: usize = 64;
@@ -32,10 +36,12 @@ const MAX_BATCH: usize = 256;
 pub struct Adding<'a> {
     vectors: Matrix<'a, f32>,
     wanted: Option<&'a [i64]>,
+    existing: Existing,
     /// Once the vectors are admitted.
     ids: Vec<i64>,
-    /// The rows' numbers.
+    /// The rows' numbers, until the change is made.
     added: Range<usize>,
+    replaces: bool,
     stage: Stage,
 }
 
@@ -49,18 +55,23 @@ enum Stage {
     /// A batch has chosen its links; their targets are to choose among these edges.
     Merge(Range<usize>, Vec<Incoming>),
     Guard(guard::Round),
+    /// Rows that going made hard to find.
+    Mend(guard::Round),
+    Done,
 }
 
 /// What one step writes.
 pub struct Step(Kind);
 
 enum Kind {
-    Room(Box<(rows::Room, graph::Room)>),
+    /// Room, and the rows to be replaced.
+    Room(Box<(rows::Room, graph::Room)>, Vec<usize>),
     Append(Range<usize>),
     Link(Range<usize>, Vec<Plan>),
     /// Levels, rows and their links.
     Merge(Vec<(u8, u32, Vec<u32>)>),
     Guard(Vec<Seen>),
+    Commit(Option<Box<Repair>>),
 }
 
 impl<'a> Adding<'a> {
@@ -69,10 +80,17 @@ impl<'a> Adding<'a> {
         Self {
             vectors,
             wanted: ids,
+            existing: Existing::Refuse,
             ids: Vec::new(),
             added: 0..0,
+            replaces: false,
             stage: Stage::Admit,
         }
+    }
+
+    /// What to do about ids that are stored already, instead of refusing them.
+    pub fn over(self, existing: Existing) -> Self {
+        Self { existing, ..self }
     }
 
     fn plan_batch(&self, index: &Hnsw, start: usize, workers: &Workers<'_>) -> Result<Kind> {
@@ -98,33 +116,46 @@ impl Change<Hnsw> for Adding<'_> {
     type Done = Vec<i64>;
 
     fn plan(&mut self, index: &Hnsw, workers: &Workers<'_>) -> Result<Option<Step>> {
+        // The change is made by then, too late to be interrupted.
+        match &mut self.stage {
+            Stage::Mend(round) => {
+                return Ok(mend(round, index, workers).map(|seen| Step(Kind::Guard(seen))));
+            }
+            Stage::Done => return Ok(None),
+            _ => {}
+        }
         workers.check()?;
         Ok(Some(Step(match &mut self.stage {
             Stage::Admit => {
-                self.ids = index.rows.admit(self.vectors, self.wanted)?;
+                self.ids = index.rows.admit(self.vectors, self.wanted, self.existing)?;
+                let numbers = self.ids.iter().filter_map(|&id| index.rows.number(id));
                 let (start, count) = (index.rows.len(), self.ids.len());
                 self.added = start..start + count;
-                Kind::Room(Box::new((
-                    index.rows.room(count)?,
-                    index.graph.room(count)?,
-                )))
+                let room = (index.rows.room(count)?, index.graph.room(count)?);
+                Kind::Room(Box::new(room), numbers.collect())
             }
             Stage::Append(start) => Kind::Append(*start..self.added.end.min(*start + flat::CHUNK)),
             &mut Stage::Link(start) => self.plan_batch(index, start, workers)?,
             Stage::Merge(_, incoming) => Kind::Merge(index.plan_merges(incoming, workers)?),
             Stage::Guard(round) => match round.plan(index, workers)? {
                 Some(seen) => Kind::Guard(seen),
-                None => return Ok(None),
+                None => Kind::Commit(match self.replaces {
+                    true => index.plan_if_due(workers)?.map(Box::new),
+                    false => None,
+                }),
             },
+            Stage::Mend(_) | Stage::Done => return Ok(None),
         })))
     }
 
     fn apply(&mut self, index: &mut Hnsw, step: &mut Step) -> Result<()> {
         match &mut step.0 {
-            Kind::Room(room) => {
+            Kind::Room(room, replaced) => {
                 index.rows.make_room(&mut room.0);
                 index.graph.make_room(&mut room.1);
                 index.pending = Some(Journal::new(&index.graph));
+                index.rows.leave(replaced);
+                self.replaces = !replaced.is_empty();
                 self.stage = match self.added.is_empty() {
                     true => self.next_batch(self.added.start),
                     false => Stage::Append(self.added.start),
@@ -158,18 +189,23 @@ impl Change<Hnsw> for Adding<'_> {
                 }
             }
             Kind::Guard(seen) => {
-                if let Stage::Guard(round) = &mut self.stage {
+                if let Stage::Guard(round) | Stage::Mend(round) = &mut self.stage {
                     round.apply(index, seen);
                 }
+            }
+            Kind::Commit(repair) => {
+                index.commit(repair.as_deref_mut());
+                self.stage = match repair {
+                    Some(repair) => Stage::Mend(guard::Round::of(take(&mut repair.lost))),
+                    None => Stage::Done,
+                };
             }
         }
         Ok(())
     }
 
-    fn finish(&mut self, index: &mut Hnsw) -> Vec<i64> {
-        index.pending = None;
-        index.rows.show();
-        std::mem::take(&mut self.ids)
+    fn finish(&mut self, _: &mut Hnsw) -> Vec<i64> {
+        take(&mut self.ids)
     }
 
     fn undo(&mut self, index: &mut Hnsw) {

@@ -23,9 +23,10 @@ impl Graph {
             for level in 0..=self.level(node) {
                 self.check_links(level, node)?;
             }
-            self.check_parent(node)?;
             self.check_guard(node)?;
         }
+        self.check_tree()?;
+        self.check_dependants()?;
         match self.unreachable() {
             0 => Ok(()),
             count => Err(format!(
@@ -94,20 +95,49 @@ impl Graph {
         Ok(())
     }
 
-    fn check_parent(&self, node: u32) -> std::result::Result<(), String> {
-        let parent = self.parents[node as usize];
-        if node == 0 {
-            return match parent {
-                EMPTY => Ok(()),
-                _ => Err("the root of the spanning tree has a parent".into()),
-            };
+    /// Every row but one has a parent, they are linked both ways, and parents lead to that one.
+    fn check_tree(&self) -> std::result::Result<(), String> {
+        let mut root = None;
+        for (node, &parent) in (0..).zip(self.parents.iter()) {
+            if parent == EMPTY {
+                if let Some(root) = root.replace(node) {
+                    return Err(format!("row {root} and row {node} have no parent"));
+                }
+                continue;
+            }
+            let linked = |a, b| self.links(0, a).contains(&b);
+            if parent as usize >= self.len() || !linked(node, parent) || !linked(parent, node) {
+                return Err(format!("row {node} and its parent {parent} are not linked"));
+            }
         }
-        // Parents are older than their children, so there are no circles.
-        if parent >= node {
-            return Err(format!("row {node} has no parent before it"));
+        let mut ends = vec![false; self.len()];
+        for node in 0..self.len() as u32 {
+            let mut path = Vec::new();
+            let mut current = node;
+            while current != EMPTY && !ends[current as usize] {
+                path.push(current);
+                if path.len() > self.len() {
+                    return Err(format!("the parents of row {node} go round in a circle"));
+                }
+                current = self.parents[current as usize];
+            }
+            path.iter().for_each(|&passed| ends[passed as usize] = true);
         }
-        if !self.links(0, node).contains(&parent) || !self.links(0, parent).contains(&node) {
-            return Err(format!("row {node} and its parent {parent} are not linked"));
+        Ok(())
+    }
+
+    /// They are counted right, and leave a row room for its parent.
+    fn check_dependants(&self) -> std::result::Result<(), String> {
+        let mut counts = vec![0; self.len()];
+        for &other in self.parents.iter().chain(self.guards.iter()) {
+            if let Some(count) = counts.get_mut(other as usize) {
+                *count += 1;
+            }
+        }
+        for (node, (&count, &kept)) in counts.iter().zip(&self.dependants).enumerate() {
+            if count != kept || usize::from(count) >= self.params.capacity(0) {
+                return Err(format!("row {node} has {count} dependants, not {kept}"));
+            }
         }
         Ok(())
     }

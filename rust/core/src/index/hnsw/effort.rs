@@ -36,7 +36,7 @@ impl Hnsw {
         let efforts = workers.map(queries.rows(), |query| {
             let tally = Tally::default();
             let query = prepared.row(query);
-            let mut places = vec![NONE; k.min(self.rows.visible())];
+            let mut places = vec![NONE; k.min(self.rows.live())];
             match (&sieve, allowed) {
                 (Some(sieve), Some(allowed)) => {
                     let few = self.is_few(allowed.count(), ef);
@@ -48,7 +48,7 @@ impl Hnsw {
                         tally.scan(allowed.count());
                     }
                 }
-                _ if ef >= self.rows.visible() => tally.scan(self.rows.visible()),
+                _ if ef >= self.rows.live() => tally.scan(self.rows.live()),
                 _ => self.scratches.with(|scratch| {
                     let mut hits = Vec::new();
                     self.search_one(query, &mut places, ef, scratch, &mut hits, &tally);

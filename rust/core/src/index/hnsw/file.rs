@@ -33,6 +33,9 @@ impl Hnsw {
             seed,
             self.rows.visible() as u64,
             u64::from(graph.entry),
+            graph.drawn,
+            self.rows.largest_id() as u64,
+            (self.rows.visible() - self.rows.live()) as u64,
         ];
         let writer = Writer::new(KIND).section("head", &head);
         with(
@@ -87,17 +90,22 @@ impl Hnsw {
     }
 
     fn read<S: Read + Seek>(mut reader: Reader<'_, S>) -> Result<Self> {
-        let head: Vec<u64> = reader.section("head", 7)?;
+        let values = if reader.version() == 1 { 7 } else { 10 };
+        let head: Vec<u64> = reader.section("head", values)?;
+        let (drawn, largest_id, hidden) = match head[7..] {
+            [drawn, largest_id, hidden] => (drawn, Some(largest_id as i64), hidden as usize),
+            _ => (head[5], None, 0),
+        };
         let impossible = "its parameters are impossible";
         let space = Space::of_code(head[0], head[1]).ok_or_else(|| reader.damaged(impossible))?;
         let params = Params::new(head[2] as usize, head[3] as usize, head[4])
             .map_err(|_| reader.damaged(impossible))?;
         let len = head[5] as usize;
-        if len > MAX_ROWS {
+        if len > MAX_ROWS || drawn < head[5] || drawn > 1 << 62 {
             return Err(reader.damaged(impossible));
         }
         let entry = u32::try_from(head[6]).map_err(|_| reader.damaged(impossible))?;
-        let rows = Rows::read(&mut reader, space, len)?;
+        let rows = Rows::read(&mut reader, space, len, hidden, largest_id)?;
         let levels = reader.store::<u8>("levels", len, Check::Now)?;
         let lists: usize = levels.iter().map(|&level| usize::from(level)).sum();
         let base = reader.store(
@@ -117,7 +125,7 @@ impl Hnsw {
         }
         let index = Self {
             rows,
-            graph: Graph::from_parts(params, base, upper, levels, parents, guards, entry),
+            graph: Graph::from_parts(params, base, upper, levels, parents, guards, entry, drawn),
             pending: None,
             scratches: Scratches::default(),
             filter_scratches: Scratches::default(),

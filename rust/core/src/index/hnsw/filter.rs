@@ -163,7 +163,7 @@ impl Hnsw {
     /// as comparing 16 queries at a time with 60 to 110 rows for each place of its pool, and with
     /// 160 to 200 where less than a twentieth is allowed; a single query with a third of that.
     pub(super) fn is_few(&self, count: usize, ef: usize) -> bool {
-        let rows = if count * 20 < self.rows.visible() {
+        let rows = if count * 20 < self.rows.live() {
             96
         } else {
             48

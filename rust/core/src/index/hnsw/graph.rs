@@ -12,8 +12,8 @@ pub const EMPTY: u32 = u32::MAX;
 
 /// The layered graph.
 ///
-/// Level 0 contains a spanning tree in both directions: every row but the first has a `parent`
-/// among its links and is among its parent's, and pruning never drops these. So every row can be
+/// Level 0 contains a spanning tree in both directions: every row but one has a `parent` among
+/// its links and is among its parent's, and pruning never drops these. So every row can be
 /// reached from every other one, whatever else is pruned.
 #[derive(Clone, Debug)]
 pub struct Graph {
@@ -23,15 +23,18 @@ pub struct Graph {
     /// `m` places for each row and level above 0.
     pub(super) upper: Store<u32>,
     /// The first of a row's lists in `upper`, counted in lists.
-    offsets: Vec<u32>,
+    pub(super) offsets: Vec<u32>,
     pub(super) levels: Store<u8>,
     pub(super) parents: Store<u32>,
     /// The row whose link to a row is kept because walks did not find it otherwise.
     pub(super) guards: Store<u32>,
     /// Rows whose parent or guard a row is.
-    dependants: Vec<u16>,
+    pub(super) dependants: Vec<u16>,
     /// A row of the highest level, or [`EMPTY`].
     pub(super) entry: u32,
+    /// Rows there ever were: rows move when others leave, and a number given again would repeat
+    /// its level.
+    pub(super) drawn: u64,
 }
 
 /// Storage that takes the old one's place when the graph outgrows it.
@@ -57,6 +60,7 @@ impl Graph {
             guards: Store::default(),
             dependants: Vec::new(),
             entry: EMPTY,
+            drawn: 0,
         }
     }
 
@@ -69,6 +73,7 @@ impl Graph {
         parents: Store<u32>,
         guards: Store<u32>,
         entry: u32,
+        drawn: u64,
     ) -> Self {
         let mut graph = Self {
             params,
@@ -80,6 +85,7 @@ impl Graph {
             guards,
             dependants: Vec::new(),
             entry,
+            drawn,
         };
         let mut lists = 0;
         for &level in graph.levels.iter() {
@@ -166,7 +172,12 @@ impl Graph {
 
     /// Whether a row can take one more child and keep most of its links for its own choice.
     pub(super) fn has_room(&self, node: u32) -> bool {
-        usize::from(self.dependants[node as usize]) < (self.params.m / 2).max(1)
+        usize::from(self.dependants[node as usize]) < self.most_dependants()
+    }
+
+    /// Dependants below which a row has room.
+    pub(super) fn most_dependants(&self) -> usize {
+        (self.params.m / 2).max(1)
     }
 
     /// Whether a row can guard one more: with its parent they may take three quarters of its links.
@@ -189,7 +200,7 @@ impl Graph {
 
     /// Room for `more` rows, to be given to [`Graph::make_room`].
     pub(super) fn room(&self, more: usize) -> Result<Room> {
-        let numbers = self.len()..self.len() + more;
+        let numbers = self.drawn..self.drawn + more as u64;
         let lists: usize = numbers.map(|i| usize::from(self.params.level(i))).sum();
         Ok(Room {
             base: room::store(&self.base, more * self.params.capacity(0))?,
@@ -216,7 +227,7 @@ impl Graph {
     /// Appends `count` rows without links.
     pub(super) fn grow(&mut self, count: usize) -> Result<()> {
         let start = self.len();
-        let levels: Vec<u8> = (start..start + count)
+        let levels: Vec<u8> = (self.drawn..self.drawn + count as u64)
             .map(|number| self.params.level(number))
             .collect();
         let lists: usize = levels.iter().map(|&level| usize::from(level)).sum();
@@ -236,6 +247,7 @@ impl Graph {
             self.offsets.push(list as u32);
             list += usize::from(level);
         }
+        self.drawn += count as u64;
         let (base, upper) = (self.base.len() + base, self.upper.len() + upper);
         self.base.to_mut().resize(base, EMPTY);
         self.upper.to_mut().resize(upper, EMPTY);

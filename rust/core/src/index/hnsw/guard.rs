@@ -42,9 +42,14 @@ pub struct Round {
 impl Round {
     /// The first round, for new rows.
     pub fn new(added: Range<usize>) -> Self {
+        Self::of(added.map(|row| row as u32).collect())
+    }
+
+    /// The first round, for any rows.
+    pub fn of(rows: Vec<u32>) -> Self {
         Self {
             number: 0,
-            rows: added.map(|row| row as u32).collect(),
+            rows,
             done: 0,
             missed: Vec::new(),
         }
@@ -74,16 +79,14 @@ impl Round {
 
     /// Adds links for those missed.
     pub fn apply(&mut self, index: &mut Hnsw, seen: &[Seen]) {
-        let Some(mut journal) = index.pending.take() else {
-            return;
-        };
+        let mut journal = index.pending.take();
         for (row, seen) in seen {
             if let Some(seen) = seen {
                 self.missed.push(*row);
                 index.guard_one(*row, seen, &mut journal);
             }
         }
-        index.pending = Some(journal);
+        index.pending = journal;
     }
 }
 
@@ -96,7 +99,8 @@ impl Hnsw {
         let start = walk.descend(query, self.graph.entry()?, 0);
         self.scratches.with(|scratch| {
             let judge = |_: &mut Vec<Entry>, seen: Candidate| {
-                if seen.distance() == own && walk.equal(seen.node(), row) {
+                let stays = self.rows.stays(seen.node() as usize);
+                if stays && seen.distance() == own && walk.equal(seen.node(), row) {
                     return Verdict::Stop;
                 }
                 Verdict::Enter
@@ -107,7 +111,7 @@ impl Hnsw {
     }
 
     /// The nearest of `seen` that can becomes the guard of `row`.
-    fn guard_one(&mut self, row: u32, seen: &[Candidate], journal: &mut Journal) {
+    fn guard_one(&mut self, row: u32, seen: &[Candidate], journal: &mut Option<Journal>) {
         let guard = seen.iter().find(|other| self.graph.can_guard(other.node()));
         let Some(guard) = guard else {
             return;
@@ -117,7 +121,9 @@ impl Hnsw {
         }
         let source = Candidate::new(guard.distance(), row);
         self.graph.set_guard(row, guard.node());
-        journal.note(&self.graph, 0, guard.node());
+        if let Some(journal) = journal {
+            journal.note(&self.graph, 0, guard.node());
+        }
         let links = self.merge(0, guard.node(), &[source]);
         self.graph.set(0, guard.node(), links.into_iter());
     }

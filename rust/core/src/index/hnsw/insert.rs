@@ -48,6 +48,11 @@ impl Hnsw {
                     walk.beam(query, from, ef, level, scratch, distinct);
                     found.extend(scratch.pool.iter().map(|entry| entry.candidate));
                     start = found.first().copied();
+                    // Rows that go are links of the last resort.
+                    let stays = |row: &Candidate| self.rows.stays(row.node() as usize);
+                    if found.iter().any(stays) {
+                        found.retain(stays);
+                    }
                 }
                 let peers = mates
                     .iter()

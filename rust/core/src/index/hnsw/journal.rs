@@ -8,6 +8,7 @@ use super::graph::Graph;
 pub struct Journal {
     len: usize,
     entry: u32,
+    drawn: u64,
     links: HashMap<(u8, u32), Vec<u32>>,
 }
 
@@ -16,6 +17,7 @@ impl Journal {
         Self {
             len: graph.len(),
             entry: graph.entry,
+            drawn: graph.drawn,
             links: HashMap::new(),
         }
     }
@@ -36,5 +38,6 @@ impl Journal {
         }
         graph.truncate(self.len);
         graph.entry = self.entry;
+        graph.drawn = self.drawn;
     }
 }

@@ -4,6 +4,7 @@
 //! Hierarchical Navigable Small World graphs".
 
 mod adding;
+mod apply;
 mod candidate;
 mod check;
 mod count;
@@ -20,10 +21,14 @@ mod memory;
 mod nearest;
 mod params;
 mod pending;
+mod remove;
+mod repair;
 mod scratch;
 mod search;
 mod select;
 mod stats;
+mod store;
+mod tree;
 mod walk;
 mod within;
 
@@ -36,10 +41,11 @@ pub use adding::Adding;
 pub use effort::Effort;
 pub use graph::Graph;
 pub use params::Params;
+pub use remove::Removing;
 pub use search::DEFAULT_EF;
 pub use stats::Stats;
 
-/// An index of vectors that grows.
+/// An index of vectors that come and go.
 pub struct Hnsw {
     pub rows: Rows,
     graph: Graph,
@@ -67,3 +73,5 @@ impl Hnsw {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_change;

@@ -43,9 +43,9 @@ impl Params {
         if level == 0 { 2 * self.m } else { self.m }
     }
 
-    /// The level of row `number`: geometric with ratio 1/m, whatever the order of insertion.
-    pub fn level(&self, number: usize) -> u8 {
-        let uniform = 1.0 - Stream::new(self.seed, number as u64).uniform();
+    /// The level of the row that is the `number`th ever: geometric with ratio 1/m.
+    pub fn level(&self, number: u64) -> u8 {
+        let uniform = 1.0 - Stream::new(self.seed, number).uniform();
         let level = -uniform.ln() / (self.m as f64).ln();
         (level as u8).min(MAX_LEVEL)
     }

@@ -38,11 +38,11 @@ impl Hnsw {
         scratch: &mut Scratch,
         workers: &Workers<'_>,
     ) -> Result<()> {
-        let (all, visible) = (self.rows.len(), self.rows.visible());
-        let mut pool = ef.saturating_mul(all) / visible.max(1);
+        let (all, live) = (self.rows.len(), self.rows.live());
+        let mut pool = ef.saturating_mul(all) / live.max(1);
         loop {
             workers.check()?;
-            let Some(entry) = self.graph.entry().filter(|_| pool < visible) else {
+            let Some(entry) = self.graph.entry().filter(|_| pool < live) else {
                 return nearest(&self.rows, queries, i..i + 1, places, None, workers);
             };
             let walk = self.walk();
@@ -51,7 +51,7 @@ impl Hnsw {
             walk.beam(queries.row(i), start, pool, 0, scratch, enter);
             let numbers = scratch.pool.iter().map(|entry| entry.candidate);
             let mut hits: Vec<Hit> = numbers
-                .filter(|found| (found.node() as usize) < visible)
+                .filter(|found| self.rows.is_live(found.node() as usize))
                 .map(|found| Hit {
                     distance: self.rows.space.shown(found.distance()),
                     id: self.rows.ids()[found.node() as usize],

@@ -39,7 +39,7 @@ impl Hnsw {
     ) -> Result<Hits> {
         let ef = pool_size(ef, k)?;
         let prepared = self.rows.space.prepare(queries)?;
-        if ef >= self.rows.visible() {
+        if ef >= self.rows.live() {
             return exact(&self.rows, &prepared, queries.rows(), k, None, workers);
         }
         Hits::collect(queries.rows(), k, QUERIES, workers, |range, places| {
@@ -76,7 +76,9 @@ impl Hnsw {
         let start = walk.descend(query, entry, 0);
         walk.beam(query, start, ef, 0, scratch, |_, _| Verdict::Enter);
         hits.clear();
-        hits.extend(scratch.pool.iter().map(|entry| Hit {
+        let found = scratch.pool.iter();
+        let found = found.filter(|entry| self.rows.is_live(entry.candidate.node() as usize));
+        hits.extend(found.map(|entry| Hit {
             distance: self.rows.space.shown(entry.candidate.distance()),
             id: self.rows.ids()[entry.candidate.node() as usize],
         }));

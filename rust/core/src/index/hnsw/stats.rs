@@ -6,6 +6,8 @@ use super::Hnsw;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stats {
     pub rows: usize,
+    /// Removed rows that are still walked.
+    pub tombstones: usize,
     /// Rows by their highest level.
     pub level_counts: Vec<usize>,
     /// Links a row on level 0.
@@ -30,13 +32,15 @@ impl Hnsw {
             .collect();
         let top = graph.entry().map_or(0, |entry| graph.level(entry) + 1);
         let mut level_counts = vec![0; usize::from(top)];
-        for &level in graph.levels.iter() {
+        let live = (0..graph.len()).filter(|&row| self.rows.is_live(row));
+        for level in live.map(|row| graph.levels[row]) {
             level_counts[usize::from(level)] += 1;
         }
         let (bytes_vectors, bytes_ids) = self.rows.bytes();
         let (bytes_links, bytes_upper, bytes_nodes) = graph.bytes();
         Stats {
-            rows: graph.len(),
+            rows: self.rows.live(),
+            tombstones: self.rows.len() - self.rows.live(),
             level_counts,
             degree_min: degrees.iter().copied().min().unwrap_or(0),
             degree_mean: degrees.iter().sum::<usize>() as f64 / degrees.len().max(1) as f64,

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::graph::EMPTY;
 use super::{Hnsw, Params};
 use crate::Error;
+use crate::index::changes::Missing;
 use crate::index::flat::Flat;
 use crate::matrix::Matrix;
 use crate::metric::Metric;
@@ -194,7 +195,10 @@ fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn crafted_files_with_right_checksums_do_no_harm() {
-    let bytes = built(40, Metric::Cosine, 1).to_bytes().unwrap();
+    let mut index = built(40, Metric::Cosine, 1);
+    let serial = Workers::serial();
+    index.remove(&[3, 17], Missing::Refuse, &serial).unwrap();
+    let bytes = index.to_bytes().unwrap();
     assert_eq!(sealed(bytes.clone()), bytes);
     let queries = draw(3, 4);
     let body = 64 + 48 * bytes[12] as usize;

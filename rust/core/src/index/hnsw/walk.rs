@@ -65,13 +65,13 @@ impl<C: Count> Walk<'_, C> {
     }
 
     /// Leaves in the scratch's pool the `ef` nearest rows found on `level` from `start`, of those
-    /// that `judge` lets in. False if it stopped the walk.
+    /// that `judge` lets in, and hidden ones beside them. False if it stopped the walk.
     #[inline(always)]
     pub fn beam(
         &self,
         query: &[f32],
         start: Candidate,
-        ef: usize,
+        mut ef: usize,
         level: u8,
         scratch: &mut Scratch,
         judge: impl Fn(&mut Vec<Entry>, Candidate) -> Verdict,
@@ -81,6 +81,8 @@ impl<C: Count> Walk<'_, C> {
         if judge(&mut scratch.pool, start) == Verdict::Stop {
             return false;
         }
+        // A hidden row leads on but takes no place.
+        ef += usize::from(self.rows.is_hidden(start.node() as usize));
         scratch.pool.push(Entry {
             candidate: start,
             expanded: false,
@@ -120,6 +122,7 @@ impl<C: Count> Walk<'_, C> {
                 }
                 match judge(&mut scratch.pool, candidate) {
                     Verdict::Enter => {
+                        ef += usize::from(self.rows.is_hidden(link as usize));
                         let position = enter(&mut scratch.pool, candidate, ef);
                         cursor = cursor.min(position);
                     }
@@ -135,8 +138,9 @@ impl<C: Count> Walk<'_, C> {
         true
     }
 
-    /// Lets in the oldest of several equal rows alone. So copies cannot fill the pool and hide
-    /// what lies around them, and rows around them agree on whom to link to.
+    /// Lets in the oldest of several equal rows alone, of those that stay if there are any. So
+    /// copies cannot fill the pool and hide what lies around them, and rows around them agree on
+    /// whom to link to.
     pub fn oldest_copy(&self, pool: &mut Vec<Entry>, candidate: Candidate) -> Verdict {
         let ties = pool.partition_point(|e| e.candidate.distance() < candidate.distance());
         let copy = pool[ties..]
@@ -146,7 +150,8 @@ impl<C: Count> Walk<'_, C> {
         let Some(copy) = copy.map(|copy| ties + copy) else {
             return Verdict::Enter;
         };
-        if pool[copy].candidate < candidate {
+        let rank = |c: Candidate| (!self.rows.stays(c.node() as usize), c);
+        if rank(pool[copy].candidate) < rank(candidate) {
             return Verdict::Ignore;
         }
         pool.remove(copy);

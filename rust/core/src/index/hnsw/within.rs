@@ -40,9 +40,9 @@ impl Hnsw {
     ) -> Result<Ranges> {
         let ef = pool_size(ef, 1)?;
         let prepared = self.rows.space.prepare(queries)?;
-        let count = allowed.map_or(self.rows.visible(), Bitmap::count);
+        let count = allowed.map_or(self.rows.live(), Bitmap::count);
         let few = allowed.is_some() && self.is_few(count, ef);
-        if few || ef >= self.rows.visible() {
+        if few || ef >= self.rows.live() {
             let among = self.rows.among(allowed);
             return Ranges::scan(
                 &self.rows,
@@ -110,8 +110,8 @@ impl Hnsw {
                     continue;
                 }
                 inside.push(row);
-                let visible = (row as usize) < self.rows.visible();
-                if visible && allowed.is_none_or(|allowed| allowed.contains(row as usize)) {
+                let live = self.rows.is_live(row as usize);
+                if live && allowed.is_none_or(|allowed| allowed.contains(row as usize)) {
                     room.take()?;
                     let id = self.rows.ids()[row as usize];
                     hits.push(Hit { distance, id });

@@ -1,0 +1,263 @@
+#!/usr/bin/env python3
+"""Random operations on indexes, checked against NumPy after each.
+
+    python tools/fuzz_index.py [--seconds 60] [--seed 0]
+
+Each seed is one life of one index: its class, metric, parameters and data are drawn, then some
+dozens of operations. A plain dictionary is changed alongside. After every operation the index's
+own checker runs, ids and vectors must agree with the dictionary, and searches with sorting all
+distances. A failure prints the seed, and `--seed` with it repeats the life.
+"""
+
+import argparse
+import copy
+import pickle
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ruvector.errors import RuvectorError
+from ruvector.index import HNSW, FlatIndex
+
+__all__ = ["Life"]
+
+Array = npt.NDArray[Any]
+
+
+class Life:
+    """An index, what it should hold, and the operations that change both."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.dim = int(self.rng.choice([1, 2, 7, 16, 33]))
+        self.metric = str(self.rng.choice(["cosine", "l2", "ip"]))
+        self.kind = FlatIndex if self.rng.random() < 0.2 else HNSW
+        self.style = str(self.rng.choice(["normal", "copies", "clusters", "equal"]))
+        self.sizes = int(self.rng.choice([3, 40, 400]))
+        self.parameters = (
+            {
+                "m": int(self.rng.choice([2, 3, 5, 16])),
+                "ef_construction": int(self.rng.choice([1, 20, 60])),
+                "seed": seed,
+            }
+            if self.kind is HNSW
+            else {}
+        )
+        self.model: dict[int, Array] = {}
+        self.index = self.fresh()
+        self.counts: Counter[str] = Counter()
+
+    def fresh(self) -> Any:
+        return self.kind(self.dim, metric=self.metric, **self.parameters)
+
+    def run(self, steps: int) -> None:
+        verbs = [
+            self.add,
+            self.add,
+            self.add_with_ids,
+            self.remove,
+            self.remove,
+            self.remove_near,
+            self.remove_all_but_few,
+            self.update,
+            self.replace,
+            self.refuse,
+            self.compact,
+            self.merge,
+            self.copy,
+            self.save,
+        ]
+        odds = np.array([3, 3, 2, 3, 3, 2, 0.4, 2, 2, 1, 1, 1, 1, 1])
+        for _ in range(steps):
+            verb = verbs[int(self.rng.choice(len(verbs), p=odds / odds.sum()))]
+            verb()
+            self.counts[verb.__name__] += 1
+            self.compare()
+
+    def draw(self, n: int) -> Array:
+        rows = self.rng.standard_normal((n, self.dim), dtype=np.float32)
+        if self.style == "copies":
+            rows = np.round(rows)
+        elif self.style == "clusters":
+            rows = rows * np.float32(0.1) + np.round(2 * rows)
+        elif self.style == "equal":
+            rows[:] = 1
+        return rows
+
+    def size(self) -> int:
+        return int(self.rng.integers(1, self.sizes + 1))
+
+    def some(self, n: int) -> list[int]:
+        ids = list(self.model)
+        picked = self.rng.permutation(len(ids))[:n]
+        return [ids[i] for i in picked]
+
+    def new_ids(self, n: int) -> list[int]:
+        ids: dict[int, None] = {}
+        while len(ids) < n:
+            id_ = int(self.rng.integers(0, 10 ** int(self.rng.integers(2, 17))))
+            if id_ not in self.model:
+                ids[id_] = None
+        return list(ids)
+
+    def add(self) -> None:
+        rows = self.draw(self.size())
+        ids = self.index.add(rows).tolist()
+        assert not set(ids) & set(self.model), "an id was given twice"
+        self.model.update(zip(ids, rows, strict=True))
+
+    def add_with_ids(self) -> None:
+        rows = self.draw(self.size())
+        ids = self.new_ids(len(rows))
+        assert self.index.add(rows, ids=ids).tolist() == ids
+        self.model.update(zip(ids, rows, strict=True))
+
+    def remove(self) -> None:
+        self.forget(self.some(self.size()))
+
+    def remove_near(self) -> None:
+        hits = self.index.search(self.draw(1), self.size())
+        self.forget([id_ for id_ in hits.ids[0].tolist() if id_ >= 0])
+
+    def remove_all_but_few(self) -> None:
+        self.forget(self.some(len(self.model) - int(self.rng.integers(0, 3))))
+
+    def forget(self, ids: list[int]) -> None:
+        assert self.index.remove(ids) == len(ids)
+        for id_ in ids:
+            del self.model[id_]
+
+    def update(self) -> None:
+        ids = self.some(self.size())
+        rows = self.draw(len(ids))
+        self.index.update(ids, rows)
+        self.model.update(zip(ids, rows, strict=True))
+
+    def replace(self) -> None:
+        ids = self.some(self.size()) + self.new_ids(self.size())
+        rows = self.draw(len(ids))
+        self.index.add(rows, ids=ids, replace=True)
+        self.model.update(zip(ids, rows, strict=True))
+
+    def refuse(self) -> None:
+        before = pickle.dumps(self.index)
+        known = self.some(1)
+        strange = self.new_ids(2)
+        spoilt = self.draw(2)
+        spoilt[1, -1] = np.nan
+        calls: tuple[Callable[[], object], ...] = (
+            lambda: self.index.remove([*known, strange[0]]),
+            lambda: self.index.update([*known, strange[0]], self.draw(len(known) + 1)),
+            lambda: self.index.add(spoilt, ids=strange),
+            lambda: self.index.add(self.draw(2), ids=[strange[0]] * 2, replace=True),
+        )
+        for call in calls:
+            try:
+                call()
+            except RuvectorError:
+                continue
+            raise AssertionError("nothing was raised")
+        assert pickle.dumps(self.index) == before, "a refused call changed something"
+
+    def compact(self) -> None:
+        self.index.compact()
+
+    def merge(self) -> None:
+        other = self.fresh()
+        mine, new = self.some(self.size()), self.new_ids(self.size())
+        rows = self.draw(len(mine) + len(new))
+        other.add(rows, ids=[*mine, *new])
+        other.remove(new[::2])
+        assert self.index.merge(other, replace=True) == len(other)
+        kept = [*mine, *new[1::2]]
+        at = [*range(len(mine)), *range(len(mine) + 1, len(rows), 2)]
+        self.model.update(zip(kept, rows[at], strict=True))
+
+    def copy(self) -> None:
+        twin = copy.copy(self.index)
+        self.index.remove(self.some(0))
+        assert pickle.dumps(twin) == pickle.dumps(self.index)
+        self.index = pickle.loads(pickle.dumps(twin))
+
+    def save(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "index"
+            self.index.save(path)
+            self.index = self.kind.load(path)
+
+    def distances(self, queries: Array, rows: Array) -> Array:
+        q, x = queries.astype(np.float64), rows.astype(np.float64)
+        if self.metric == "l2":
+            return np.asarray(((q[:, None] - x[None]) ** 2).sum(-1))
+        if self.metric == "ip":
+            return np.asarray(-q @ x.T)
+        lengths = np.linalg.norm(q, axis=1)[:, None] * np.linalg.norm(x, axis=1)
+        cosines = np.divide(q @ x.T, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+        return np.asarray(1 - cosines)
+
+    def compare(self) -> None:
+        index, model = self.index, self.model
+        assert len(index) == len(model), f"{len(index)} rows, not {len(model)}"
+        assert set(index) == set(model)
+        if self.kind is HNSW:
+            index.check()
+            stats = index.stats()
+            assert stats.unreachable == 0
+            assert stats.tombstones <= max(64, (stats.rows + stats.tombstones) // 64)
+        picked = self.some(5)
+        for id_, row in zip(picked, index.get(picked), strict=True):
+            np.testing.assert_allclose(row, model[id_], rtol=1e-5, atol=1e-6)
+        k = self.size()
+        queries = self.draw(3)
+        width = min(k, len(model))
+        if model:
+            rows = np.stack(list(model.values()))
+            truth = np.sort(self.distances(queries, rows), axis=1)[:, :width]
+        else:
+            truth = np.empty((3, 0))
+        wide = {"ef": max(1, len(model))} if self.kind is HNSW else {}
+        exact = index.search(queries, k, **wide)
+        np.testing.assert_allclose(exact.distances[:, :width], truth, rtol=1e-4, atol=1e-4)
+        usual = index.search(queries, k)
+        for result in (exact, usual):
+            assert (result.counts == width).all(), (result.counts, width)
+            assert set(result.ids[:, :width].ravel().tolist()) <= set(model)
+            assert (np.diff(result.distances[:, :width], axis=1) >= 0).all()
+            assert (result.ids[:, width:] == -1).all()
+            assert all(len(set(row)) == width for row in result.ids[:, :width].tolist())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Random operations on indexes")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, help="live this one life alone")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    arguments = parser.parse_args()
+    counts: Counter[str] = Counter()
+    end = time.monotonic() + arguments.seconds
+    seed = arguments.first if arguments.seed is None else arguments.seed
+    lives = 0
+    while time.monotonic() < end:
+        life = Life(seed)
+        try:
+            life.run(60)
+        except BaseException:
+            print(f"seed {seed} failed after {dict(life.counts)}", file=sys.stderr)
+            raise
+        counts += life.counts
+        lives += 1
+        seed += 1
+        if arguments.seed is not None:
+            break
+    print(f"{lives} lives, {counts.total()} operations: {dict(counts.most_common())}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
