@@ -92,9 +92,9 @@ def test_newer_versions_say_what_to_do(index, tmp_path):
     path = tmp_path / "file"
     index.save(path)
     content = bytearray(path.read_bytes())
-    content[8] = 2
+    content[8] = 3
     path.write_bytes(content)
-    with pytest.raises(UnsupportedVersionError, match=r"file has format version 2 .* upgrade"):
+    with pytest.raises(UnsupportedVersionError, match=r"file has format version 3 .* upgrade"):
         type(index).load(path)
 
 

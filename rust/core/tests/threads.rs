@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ruvector_core::Error;
+use ruvector_core::index::changes::{Existing, Missing};
 use ruvector_core::index::flat::{self, Flat};
 use ruvector_core::index::hnsw::{self, Hnsw, Params};
 use ruvector_core::index::shared::Shared;
@@ -44,6 +45,7 @@ fn seconds() -> f64 {
 #[derive(Debug, Default)]
 struct Counts {
     added: AtomicUsize,
+    removed: AtomicUsize,
     interrupted: AtomicUsize,
     searched: AtomicUsize,
     saved: AtomicUsize,
@@ -54,19 +56,48 @@ fn count(counter: &AtomicUsize) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Adds until there is enough; one add in eight is asked to stop at some moment.
+/// What a writer does.
+enum Verb {
+    Add,
+    Update,
+    Remove,
+}
+
+/// Adds, updates and removes its own rows until there is enough; one change in eight is asked to
+/// stop at some moment.
 fn write(index: &Shared<Hnsw>, seed: u64, over: &AtomicBool, end: Instant, counts: &Counts) {
     let mut stream = Stream::new(seed, 1);
+    let mut own: Vec<i64> = Vec::new();
     while Instant::now() < end && !over.load(Ordering::Relaxed) {
         let before = index.read().unwrap().rows.visible();
         if before >= ENOUGH {
             break;
         }
-        let data = draw(1 + stream.below(150) as usize, &mut stream);
+        let size = 1 + stream.below(150) as usize;
+        let verb = match stream.below(8) {
+            0 | 1 if own.len() >= size => Verb::Remove,
+            2 if own.len() >= size => Verb::Update,
+            _ => Verb::Add,
+        };
+        let data = draw(size, &mut stream);
+        let some = own[own.len().saturating_sub(size)..].to_vec();
         let stop = AtomicBool::new(false);
-        let adding = || {
+        let changing = || {
             let workers = Workers::new(2, &stop);
-            index.change(hnsw::Adding::new(matrix(&data), None), &workers)
+            let adding = |ids| hnsw::Adding::new(matrix(&data), ids);
+            match verb {
+                Verb::Add => index.change(adding(None), &workers),
+                Verb::Update => {
+                    let updating = adding(Some(&some)).over(Existing::Require);
+                    index.change(updating, &workers)
+                }
+                Verb::Remove => {
+                    let removing = hnsw::Removing::new(&some, Missing::Refuse);
+                    let removed = index.change(removing, &workers)?;
+                    assert_eq!(removed, some.len());
+                    Ok(Vec::new())
+                }
+            }
         };
         let outcome = if stream.below(8) == 0 {
             let moment = Duration::from_micros(stream.below(5000));
@@ -75,19 +106,33 @@ fn write(index: &Shared<Hnsw>, seed: u64, over: &AtomicBool, end: Instant, count
                     std::thread::sleep(moment);
                     stop.store(true, Ordering::Relaxed);
                 });
-                adding()
+                changing()
             })
         } else {
-            adding()
+            changing()
         };
         match outcome {
             Ok(ids) => {
                 // Seen at once by whoever asks after the call.
                 let guard = index.read().unwrap();
-                assert_eq!(guard.rows.get(&ids).unwrap(), data);
-                count(&counts.added);
+                match verb {
+                    Verb::Remove => {
+                        assert!(some.iter().all(|&id| guard.rows.number(id).is_none()));
+                        own.truncate(own.len() - size);
+                        count(&counts.removed);
+                    }
+                    Verb::Add | Verb::Update => {
+                        assert_eq!(guard.rows.get(&ids).unwrap(), data);
+                        own.extend(ids.iter().filter(|id| !some.contains(id)));
+                        count(&counts.added);
+                    }
+                }
             }
-            Err(Error::Interrupted) => count(&counts.interrupted),
+            Err(Error::Interrupted) => {
+                let guard = index.read().unwrap();
+                assert!(own.iter().all(|&id| guard.rows.number(id).is_some()));
+                count(&counts.interrupted);
+            }
             Err(error) => panic!("{error}"),
         }
     }
@@ -96,23 +141,21 @@ fn write(index: &Shared<Hnsw>, seed: u64, over: &AtomicBool, end: Instant, count
 
 fn read(index: &Shared<Hnsw>, first: &[f32], seed: u64, over: &AtomicBool, counts: &Counts) {
     let mut stream = Stream::new(seed, 2);
-    let mut last = 0;
     let mut turns = 0;
     while !over.load(Ordering::Relaxed) || turns == 0 {
         turns += 1;
         let guard = index.read().unwrap();
-        let visible = guard.rows.visible();
-        assert!(visible >= last, "rows disappeared");
-        last = visible;
+        let live = guard.rows.live();
+        assert!(live >= FIRST, "rows disappeared");
         match stream.below(64) {
             0 => {
                 let copy = Hnsw::from_bytes(&guard.to_bytes().unwrap()).unwrap();
-                assert_eq!(copy.rows.ids(), &guard.rows.live_ids()[..]);
+                assert_eq!(copy.rows.live_ids(), guard.rows.live_ids());
                 count(&counts.saved);
             }
             1 => {
                 guard.check().unwrap();
-                assert_eq!(guard.stats().rows, visible);
+                assert_eq!(guard.stats().rows, live);
                 count(&counts.checked);
             }
             _ => {
@@ -162,7 +205,12 @@ fn writers_and_readers_agree_on_what_there_is() {
     }
     eprintln!("{counts:?}, {seed} indexes");
     let all = seconds() >= 10.0;
-    let rare = [counts.interrupted, counts.saved, counts.checked];
+    let rare = [
+        counts.removed,
+        counts.interrupted,
+        counts.saved,
+        counts.checked,
+    ];
     assert!(counts.added.into_inner() > 0 && counts.searched.into_inner() > 0);
     assert!(!all || rare.into_iter().all(|count| count.into_inner() > 0));
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use ruvector_core::index::changes::{Existing, Missing};
 use ruvector_core::index::flat::Flat;
 use ruvector_core::index::hnsw::{Hnsw, Params};
 use ruvector_core::matrix::Matrix;
@@ -236,13 +237,14 @@ fn use_hnsw(index: &mut Hnsw, owned: bool) -> std::result::Result<(), String> {
             && hits
                 .counts
                 .iter()
-                .any(|&n| n != index.rows.len().min(5) as i64)
+                .any(|&n| n != index.rows.live().min(5) as i64)
         {
             return Err("too few hits".into());
         }
     }
-    let some = index.rows.ids()[..index.rows.len().min(9)].to_vec();
-    index.rows.get(&some).map_err(said("get"))?;
+    let live = index.rows.live_ids();
+    let some = &live[..live.len().min(9)];
+    index.rows.get(some).map_err(said("get"))?;
     let _ = (index.rows.number(7), index.rows.bytes(), index.stats());
     let ids = free_ids(index.rows.ids());
     let added = index.add(queries, Some(&ids), &Workers::serial());
@@ -256,7 +258,17 @@ fn use_hnsw(index: &mut Hnsw, owned: bool) -> std::result::Result<(), String> {
             _ => Err("a mapped index was changed".into()),
         };
     }
+    let serial = Workers::serial();
     added.map_err(said("add"))?;
+    index.check()?;
+    index
+        .store(queries, Some(&ids), Existing::Require, &serial)
+        .map_err(said("update"))?;
+    index
+        .remove(some, Missing::Refuse, &serial)
+        .map_err(said("remove"))?;
+    index.check()?;
+    index.compact(&serial).map_err(said("compact"))?;
     index.check()?;
     let copy = index.to_bytes().map_err(said("to_bytes"))?;
     Hnsw::from_bytes(&copy).map_err(said("from_bytes"))?;

@@ -17,7 +17,7 @@ use super::tree::Tree;
 /// Rows looked through at a time.
 const CHUNK: usize = 4096;
 
-/// Hidden rows whose links are offered to one row.
+/// Hidden rows whose links are offered to one row, at most.
 const PASSED: usize = 64;
 
 /// New links, and where rows move. Row numbers are the old ones, but in `graph` and `renamed`.
@@ -139,11 +139,12 @@ impl Hnsw {
     }
 
     /// The live rows that a row could link to, nearest first: those it links to, those that the
-    /// hidden ones among its links link to, and so on.
+    /// hidden ones among its links link to, and so on. A row that lost less than a quarter of its
+    /// links does with a list full; one at the rim of a hole has to see the other side.
     fn heirs(&self, level: u8, row: u32) -> Vec<Candidate> {
         let mut heirs = Vec::new();
         let mut hidden = Vec::new();
-        let mut sort = |links: &[u32], hidden: &mut Vec<u32>| {
+        let pass = |links: &[u32], heirs: &mut Vec<u32>, hidden: &mut Vec<u32>| {
             for &link in links.iter().filter(|&&link| link != row) {
                 if self.rows.stays(link as usize) {
                     heirs.push(link);
@@ -152,10 +153,22 @@ impl Hnsw {
                 }
             }
         };
-        sort(self.graph.links(level, row), &mut hidden);
+        pass(self.graph.links(level, row), &mut heirs, &mut hidden);
+        let direct = hidden.len();
+        let enough = match direct * 4 < self.graph.links(level, row).len() {
+            true => self.params().capacity(level),
+            false => usize::MAX,
+        };
         let mut passed = 0;
         while passed < hidden.len().min(PASSED) {
-            sort(self.graph.links(level, hidden[passed]), &mut hidden);
+            if passed >= direct && heirs.len() >= enough {
+                break;
+            }
+            pass(
+                self.graph.links(level, hidden[passed]),
+                &mut heirs,
+                &mut hidden,
+            );
             passed += 1;
         }
         heirs.sort_unstable();

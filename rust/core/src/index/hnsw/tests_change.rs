@@ -12,7 +12,6 @@ use crate::index::changes::{Existing, Missing};
 use crate::index::flat::Flat;
 use crate::matrix::Matrix;
 use crate::metric::Metric;
-use crate::persist::Writer;
 use crate::pool::Workers;
 use crate::rng::Stream;
 
@@ -106,30 +105,6 @@ fn an_interrupted_change_leaves_the_bytes_as_they_were() {
         }
     }
     assert!(interrupted > 1);
-}
-
-#[test]
-fn a_file_of_the_former_head_is_read() {
-    let params = Params::new(4, 20, 3).unwrap();
-    let mut index = Hnsw::new(DIM, Metric::Cosine, params).unwrap();
-    let data = draw(300, 1, false);
-    index.add(matrix(&data), None, &Workers::serial()).unwrap();
-    let (rows, graph) = (&index.rows, &index.graph);
-    let head = [1, DIM as u64, 4, 20, 3, 300, u64::from(graph.entry)];
-    let former = Writer::new("hnsw index")
-        .section("head", &head)
-        .section("ids", rows.ids())
-        .section("vectors", rows.vectors.data())
-        .section("norms", &rows.norms)
-        .section("levels", &graph.levels)
-        .section("links", &graph.base)
-        .section("upper links", &graph.upper)
-        .section("parents", &graph.parents)
-        .section("guards", &graph.guards)
-        .bytes()
-        .unwrap();
-    let loaded = Hnsw::from_bytes(&former).unwrap();
-    assert!(loaded.to_bytes().unwrap() == index.to_bytes().unwrap());
 }
 
 proptest! {
