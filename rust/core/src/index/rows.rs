@@ -5,19 +5,35 @@ use std::io::{Read, Seek};
 use std::ops::Range;
 
 use crate::error::{Error, Result};
+use crate::index::codes::{Codes, Plan, Query, TRAIN_ROWS, train};
 use crate::index::lines::{Line, Lines, out_of_memory};
 use crate::index::space::Space;
 use crate::matrix::Matrix;
 use crate::metric::Metric;
 use crate::persist::{Reader, Writer};
+use crate::pool::Workers;
+use crate::simd::prefetch;
 
 /// An index holds fewer rows than this, so that row numbers fit 31 bits.
 pub const MAX_ROWS: usize = (1 << 31) - 1;
+
+/// How the rows are coded.
+#[derive(Clone, Debug, Default)]
+pub struct Coding {
+    /// None where codes would not tell neighbours apart, or the rows are few.
+    pub codes: Option<Codes>,
+    /// How many rows there were when this was decided.
+    pub trained: usize,
+}
+
+/// Codes are thought over again when the rows have become this many times as many.
+const GROWTH: usize = 4;
 
 /// Vectors and ids by row number, which is the order of insertion.
 pub struct Rows {
     pub space: Space,
     vectors: Lines,
+    pub coding: Coding,
     /// Lengths before normalisation; filled under cosine alone.
     norms: Vec<f64>,
     ids: Vec<i64>,
@@ -31,6 +47,7 @@ impl Rows {
         Self {
             space,
             vectors: Lines::new(space.dim),
+            coding: Coding::default(),
             norms: Vec::new(),
             ids: Vec::new(),
             numbers: HashMap::new(),
@@ -61,10 +78,51 @@ impl Rows {
         self.vectors.row(i)
     }
 
-    /// The distance between two stored rows.
+    /// The distance between two stored rows, for ordering: that of their codes where there are any.
     #[inline(always)]
     pub fn between(&self, a: usize, b: usize) -> f32 {
-        self.space.distance(self.stored(a), self.stored(b))
+        match &self.coding.codes {
+            Some(codes) => codes.between(a, b),
+            None => self.space.distance(self.stored(a), self.stored(b)),
+        }
+    }
+
+    /// Asks for the code of row `i` ahead of its use.
+    #[inline(always)]
+    pub fn ask_for_code(&self, i: usize) {
+        if let Some(codes) = &self.coding.codes {
+            prefetch(codes.code(i), usize::MAX);
+        }
+    }
+
+    /// Makes `query` the code of row `i`, if there are codes.
+    pub fn aim(&self, i: usize, query: &mut Query) {
+        if let Some(codes) = &self.coding.codes {
+            query.set(codes.code(i));
+        }
+    }
+
+    /// Encodes the rows that have no codes yet, and all anew where that is due; what the coding
+    /// was is returned then. Nothing is changed on failure.
+    pub fn encode(&mut self, workers: &Workers<'_>) -> Result<Option<Coding>> {
+        let len = self.len();
+        let trained = self.coding.trained;
+        if len < TRAIN_ROWS || len < trained.saturating_mul(GROWTH) {
+            if let Some(codes) = &mut self.coding.codes {
+                codes.append(&self.vectors, codes.len()..len, workers)?;
+            }
+            return Ok(None);
+        }
+        let mut coding = Coding {
+            codes: None,
+            trained: len,
+        };
+        if let Plan::Coded(codec) = train(&self.space, &self.vectors, len, workers)? {
+            let mut codes = Codes::new(codec, self.space.metric);
+            codes.append(&self.vectors, 0..len, workers)?;
+            coding.codes = Some(codes);
+        }
+        Ok(Some(std::mem::replace(&mut self.coding, coding)))
     }
 
     /// The vectors of `ids` as they were added, up to rounding under cosine.
@@ -131,6 +189,9 @@ impl Rows {
         }
         self.largest_id = self.ids.iter().copied().max().unwrap_or(-1);
         self.norms.truncate(len);
+        if let Some(codes) = &mut self.coding.codes {
+            codes.truncate(len);
+        }
         // Shrinking does not allocate.
         let _ = self.vectors.resize(len);
     }
@@ -207,6 +268,7 @@ impl Rows {
             largest_id: ids.iter().copied().max().unwrap_or(-1),
             space,
             vectors,
+            coding: Coding::default(),
             norms,
             ids,
             numbers,

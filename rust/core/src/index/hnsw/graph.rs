@@ -1,7 +1,7 @@
 //! Links, levels and the spanning tree.
 
 use crate::error::Result;
-use crate::index::lines::out_of_memory;
+use crate::index::lines::{out_of_memory, prefer_huge_pages};
 
 use super::params::Params;
 
@@ -181,6 +181,7 @@ impl Graph {
         let upper = lists * self.params.capacity(1);
         self.base.try_reserve(base).map_err(|_| out_of_memory())?;
         self.upper.try_reserve(upper).map_err(|_| out_of_memory())?;
+        prefer_huge_pages(&mut self.base);
 
         let mut list = self.upper.len() / self.params.capacity(1);
         for &level in &levels {

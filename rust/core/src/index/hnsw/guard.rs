@@ -60,8 +60,10 @@ impl Hnsw {
         let walk = self.walk();
         let query = self.rows.stored(row as usize);
         let own = self.rows.between(row as usize, row as usize);
-        let start = walk.descend(query, self.graph.entry()?, 0);
+        let entry = self.graph.entry()?;
         self.scratches.with(|scratch| {
+            self.rows.aim(row as usize, &mut scratch.query);
+            let start = walk.descend(query, entry, 0, scratch);
             let judge = |_: &mut Vec<Entry>, seen: Candidate| {
                 if seen.distance() == own && walk.equal(seen.node(), row) {
                     return Verdict::Stop;
@@ -69,7 +71,7 @@ impl Hnsw {
                 Verdict::Enter
             };
             let missed = walk.beam(query, start, EF, 0, scratch, judge);
-            missed.then(|| scratch.pool.iter().map(|entry| entry.candidate).collect())
+            missed.then(|| scratch.pool.iter().map(|entry| entry.candidate()).collect())
         })
     }
 

@@ -50,11 +50,16 @@ impl Hnsw {
         let added = self.rows.append(vectors, ids)?;
         let mut journal = Journal::new(&self.graph);
         let outcome = self
-            .graph
-            .grow(added.len())
+            .rows
+            .encode(workers)
+            .map(|coding| journal.coding = coding)
+            .and_then(|()| self.graph.grow(added.len()))
             .and_then(|()| self.link(added.clone(), workers, &mut journal))
             .and_then(|()| self.guard(added.clone(), workers, &mut journal));
         if let Err(error) = outcome {
+            if let Some(coding) = journal.coding.take() {
+                self.rows.coding = coding;
+            }
             journal.undo(&mut self.graph);
             self.rows.truncate(added.start);
             return Err(error);
@@ -146,7 +151,8 @@ impl Hnsw {
             let walk = self.walk();
             let entry = self.graph.entry();
             let top = entry.map(|entry| self.graph.level(entry));
-            let mut start = entry.map(|entry| walk.descend(query, entry, own));
+            self.rows.aim(node, &mut scratch.query);
+            let mut start = entry.map(|entry| walk.descend(query, entry, own, scratch));
             for level in (0..=own).rev() {
                 let mut found = Vec::new();
                 if let Some(from) = start
@@ -154,7 +160,7 @@ impl Hnsw {
                 {
                     let distinct = |pool: &mut Vec<Entry>, row| walk.oldest_copy(pool, row);
                     walk.beam(query, from, ef, level, scratch, distinct);
-                    found.extend(scratch.pool.iter().map(|entry| entry.candidate));
+                    found.extend(scratch.pool.iter().map(|entry| entry.candidate()));
                     start = found.first().copied();
                 }
                 let peers = mates

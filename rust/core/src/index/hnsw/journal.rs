@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::index::rows::Coding;
+
 use super::graph::Graph;
 
 /// The state of a graph before a change: its size, its entry, and older rows' links.
@@ -9,6 +11,8 @@ pub struct Journal {
     len: usize,
     entry: u32,
     links: HashMap<(u8, u32), Vec<u32>>,
+    /// Set when all rows were coded anew.
+    pub coding: Option<Coding>,
 }
 
 impl Journal {
@@ -17,6 +21,7 @@ impl Journal {
             len: graph.len(),
             entry: graph.entry,
             links: HashMap::new(),
+            coding: None,
         }
     }
 

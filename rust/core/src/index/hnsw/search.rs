@@ -5,9 +5,10 @@ use crate::index::flat::nearest;
 use crate::index::hits::{Hit, Hits};
 use crate::matrix::Matrix;
 use crate::pool::Workers;
+use crate::simd::prefetch;
 
 use super::Hnsw;
-use super::scratch::Scratch;
+use super::scratch::{Entry, Scratch};
 use super::walk::Verdict;
 
 /// Queries a thread takes at a time.
@@ -33,6 +34,10 @@ impl Hnsw {
         }
         let ef = ef.unwrap_or(DEFAULT_EF).max(k);
         let prepared = self.rows.space.prepare(queries)?;
+        let codes = self.rows.coding.codes.as_ref();
+        let codes = codes.filter(|_| ef < self.rows.len());
+        let coded = codes.map(|codes| codes.of(&prepared, queries.rows(), workers));
+        let coded = coded.transpose()?;
         Hits::collect(queries.rows(), k, QUERIES, workers, |range, places| {
             if ef >= self.rows.len() {
                 return nearest(&self.rows, &prepared, range, places, workers);
@@ -41,6 +46,9 @@ impl Hnsw {
                 let mut hits = Vec::with_capacity(ef);
                 for (query, places) in range.zip(places.chunks_mut(k)) {
                     workers.check()?;
+                    if let Some(coded) = &coded {
+                        scratch.query.set(coded.code(query));
+                    }
                     self.search_one(prepared.row(query), places, ef, scratch, &mut hits);
                 }
                 Ok(())
@@ -60,17 +68,40 @@ impl Hnsw {
             return;
         };
         let walk = self.walk();
-        let start = walk.descend(query, entry, 0);
+        let start = walk.descend(query, entry, 0, scratch);
         walk.beam(query, start, ef, 0, scratch, |_, _| Verdict::Enter);
         hits.clear();
+        if self.rows.coding.codes.is_some() {
+            self.rerank(query, scratch, places.len());
+        }
         hits.extend(scratch.pool.iter().map(|entry| Hit {
-            distance: self.rows.space.shown(entry.candidate.distance()),
-            id: self.rows.ids()[entry.candidate.node() as usize],
+            distance: self.rows.space.shown(entry.distance()),
+            id: self.rows.ids()[entry.node() as usize],
         }));
         // The pool is in order but for ties, which it breaks by row number.
         hits.sort_by(|a, b| a.distance.total_cmp(&b.distance).then(a.id.cmp(&b.id)));
         for (place, &hit) in places.iter_mut().zip(&*hits) {
             *place = hit;
+        }
+    }
+
+    /// Replaces the distances of codes by those of the vectors.
+    fn rerank(&self, query: &[f32], scratch: &mut Scratch, k: usize) {
+        let extra: f64 = std::env::var("RERANK")
+            .ok()
+            .and_then(|x| x.parse().ok())
+            .unwrap_or(1.0);
+        let n = (k + (extra * (scratch.pool.len().saturating_sub(k)) as f64) as usize)
+            .min(scratch.pool.len());
+        scratch.pool.truncate(n);
+        let pool = &mut scratch.pool;
+        for i in 0..pool.len() {
+            if let Some(next) = pool.get(i + 2) {
+                prefetch(self.rows.stored(next.node() as usize), usize::MAX / 64);
+            }
+            let node = pool[i].node();
+            let stored = self.rows.stored(node as usize);
+            pool[i] = Entry::new(self.rows.space.distance(query, stored), node);
         }
     }
 }

@@ -29,11 +29,29 @@ pub struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// Leaves in the scratch the distances of its `fresh` rows from the query: by codes where rows
+    /// have them, whose one is the scratch's.
     #[inline(always)]
-    fn distance(&self, query: &[f32], node: u32) -> f32 {
-        self.rows
-            .space
-            .distance(query, self.rows.stored(node as usize))
+    fn measure(&self, query: &[f32], scratch: &mut Scratch) {
+        let Scratch {
+            fresh,
+            distances,
+            query: code,
+            ..
+        } = scratch;
+        if let Some(codes) = &self.rows.coding.codes {
+            codes.distances(code, fresh, distances);
+            return;
+        }
+        fresh.iter().take(AHEAD).for_each(|&row| self.ask_for(row));
+        distances.clear();
+        distances.extend(fresh.iter().enumerate().map(|(i, &row)| {
+            if let Some(&next) = fresh.get(i + AHEAD) {
+                self.ask_for(next);
+            }
+            let stored = self.rows.stored(row as usize);
+            self.rows.space.distance(query, stored)
+        }));
     }
 
     #[inline(always)]
@@ -41,16 +59,32 @@ impl Walk<'_> {
         prefetch(self.rows.stored(node as usize), LINES);
     }
 
+    /// The distance of one row, as a walk measures it.
+    fn start(&self, query: &[f32], node: u32, scratch: &mut Scratch) -> Candidate {
+        scratch.fresh.clear();
+        scratch.fresh.push(node);
+        self.measure(query, scratch);
+        Candidate::new(scratch.distances[0], node)
+    }
+
     /// From the entry point, the row on `level` + 1 and above that no neighbour is nearer than.
-    pub fn descend(&self, query: &[f32], entry: u32, level: u8) -> Candidate {
-        let mut best = Candidate::new(self.distance(query, entry), entry);
+    pub fn descend(
+        &self,
+        query: &[f32],
+        entry: u32,
+        level: u8,
+        scratch: &mut Scratch,
+    ) -> Candidate {
+        let mut best = self.start(query, entry, scratch);
         for above in (level + 1..=self.graph.level(entry)).rev() {
             loop {
                 let before = best;
                 let links = self.graph.links(above, before.node());
-                links.iter().for_each(|&link| self.ask_for(link));
-                for &link in links {
-                    best = best.min(Candidate::new(self.distance(query, link), link));
+                scratch.fresh.clear();
+                scratch.fresh.extend_from_slice(links);
+                self.measure(query, scratch);
+                for (&link, &distance) in scratch.fresh.iter().zip(&scratch.distances) {
+                    best = best.min(Candidate::new(distance, link));
                 }
                 if best == before {
                     break;
@@ -77,53 +111,53 @@ impl Walk<'_> {
         if judge(&mut scratch.pool, start) == Verdict::Stop {
             return false;
         }
-        scratch.pool.push(Entry {
-            candidate: start,
-            expanded: false,
-        });
+        scratch
+            .pool
+            .push(Entry::new(start.distance(), start.node()));
         let mut cursor = 0;
         while let Some(entry) = scratch.pool.get_mut(cursor) {
-            entry.expanded = true;
-            let node = entry.candidate.node();
-            let mut fresh = std::mem::take(&mut scratch.fresh);
-            fresh.clear();
+            entry.expand();
+            let node = entry.node();
+            cursor += 1;
+            scratch.fresh.clear();
             for &link in self.graph.place(level, node) {
                 if link == EMPTY {
                     break;
                 }
                 if scratch.see(link) {
-                    fresh.push(link);
+                    self.rows.ask_for_code(link as usize);
+                    scratch.fresh.push(link);
                 }
             }
-            fresh
-                .iter()
-                .take(AHEAD)
-                .for_each(|&link| self.ask_for(link));
-            cursor += 1;
-            for (i, &link) in fresh.iter().enumerate() {
-                if let Some(&next) = fresh.get(i + AHEAD) {
-                    self.ask_for(next);
-                }
-                let candidate = Candidate::new(self.distance(query, link), link);
-                if scratch.pool.len() >= ef
-                    && scratch
-                        .pool
-                        .last()
-                        .is_some_and(|last| last.candidate <= candidate)
-                {
+            // Most likely the next to be expanded.
+            if let Some(next) = scratch.pool.get(cursor) {
+                prefetch(self.graph.place(level, next.node()), usize::MAX);
+            }
+            self.measure(query, scratch);
+            let Scratch {
+                fresh,
+                distances,
+                pool,
+                ..
+            } = &mut *scratch;
+            for (&link, &distance) in fresh.iter().zip(&*distances) {
+                let entry = Entry::new(distance, link);
+                if pool.len() >= ef && pool.last().is_some_and(|&last| last <= entry) {
                     continue;
                 }
-                match judge(&mut scratch.pool, candidate) {
+                match judge(pool, Candidate::new(distance, link)) {
                     Verdict::Enter => {
-                        let position = enter(&mut scratch.pool, candidate, ef);
-                        cursor = cursor.min(position);
+                        let position = enter(pool, entry, ef);
+                        if position < cursor {
+                            cursor = position;
+                            prefetch(self.graph.place(level, link), usize::MAX);
+                        }
                     }
                     Verdict::Ignore => {}
                     Verdict::Stop => return false,
                 }
             }
-            scratch.fresh = fresh;
-            while scratch.pool.get(cursor).is_some_and(|e| e.expanded) {
+            while pool.get(cursor).is_some_and(|entry| entry.is_expanded()) {
                 cursor += 1;
             }
         }
@@ -133,15 +167,15 @@ impl Walk<'_> {
     /// Lets in the oldest of several equal rows alone. So copies cannot fill the pool and hide
     /// what lies around them, and rows around them agree on whom to link to.
     pub fn oldest_copy(&self, pool: &mut Vec<Entry>, candidate: Candidate) -> Verdict {
-        let ties = pool.partition_point(|e| e.candidate.distance() < candidate.distance());
+        let ties = pool.partition_point(|e| e.distance() < candidate.distance());
         let copy = pool[ties..]
             .iter()
-            .take_while(|e| e.candidate.distance() == candidate.distance())
-            .position(|e| self.equal(e.candidate.node(), candidate.node()));
+            .take_while(|e| e.distance() == candidate.distance())
+            .position(|e| self.equal(e.node(), candidate.node()));
         let Some(copy) = copy.map(|copy| ties + copy) else {
             return Verdict::Enter;
         };
-        if pool[copy].candidate < candidate {
+        if pool[copy].candidate() < candidate {
             return Verdict::Ignore;
         }
         pool.remove(copy);
@@ -154,19 +188,13 @@ impl Walk<'_> {
     }
 }
 
-/// Puts a candidate in its place among the `ef` nearest; the last makes room.
+/// Puts an entry in its place among the `ef` nearest; the last makes room.
 #[inline(always)]
-fn enter(pool: &mut Vec<Entry>, candidate: Candidate, ef: usize) -> usize {
+fn enter(pool: &mut Vec<Entry>, entry: Entry, ef: usize) -> usize {
     if pool.len() >= ef {
         pool.pop();
     }
-    let position = pool.partition_point(|entry| entry.candidate < candidate);
-    pool.insert(
-        position,
-        Entry {
-            candidate,
-            expanded: false,
-        },
-    );
+    let position = pool.partition_point(|&other| other < entry);
+    pool.insert(position, entry);
     position
 }
