@@ -4,6 +4,7 @@
 //! a [`rows::Rows`] and answer with [`hits::Hits`].
 
 pub mod bitmap;
+pub mod candidate;
 pub mod codes;
 pub mod flat;
 pub mod hits;

@@ -16,6 +16,9 @@ pub const TRAILER: usize = 8;
 /// Rows asked for ahead of the ones being multiplied.
 const AHEAD: usize = 8;
 
+/// Longer lists of rows are asked for here.
+const SHORT: usize = 256;
+
 /// `out[i] = Σ query · row numbers[i]` for a table of rows as long as the query.
 type Products = unsafe fn(&[i8], &[u8], &[u32], &mut [i32]);
 
@@ -96,7 +99,7 @@ fn plain_pair(a: &[u8], b: &[u8]) -> i32 {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{AHEAD, Bytes, LINE, TRAILER};
+    use super::{AHEAD, Bytes, LINE, SHORT, TRAILER};
 
     pub static AVX512: Bytes = Bytes {
         products: products_512,
@@ -121,6 +124,10 @@ mod x86 {
     /// Of each row in turn, asking for later ones ahead.
     #[inline(always)]
     fn ahead(rows: &[u8], numbers: &[u32], i: usize, step: usize, lines: usize) {
+        // Short lists come from walks, which have asked for their rows already.
+        if numbers.len() <= SHORT {
+            return;
+        }
         for &number in numbers.iter().skip(i + AHEAD).take(step) {
             ask(rows, number, lines);
         }
@@ -144,9 +151,7 @@ mod x86 {
             };
             let (fours, rest) = numbers.as_chunks::<4>();
             for (i, four) in fours.iter().enumerate() {
-                if numbers.len() > 64 {
-                    ahead(rows, numbers, 4 * i, 4, lines);
-                }
+                ahead(rows, numbers, 4 * i, 4, lines);
                 let mut sums = [_mm512_setzero_si512(); 4];
                 let starts =
                     four.map(|number| rows.as_ptr().wrapping_add(number as usize * lines * LINE));
@@ -253,9 +258,6 @@ mod x86 {
     #[target_feature(enable = "avx2")]
     unsafe fn products_256(query: &[i8], rows: &[u8], numbers: &[u32], out: &mut [i32]) {
         let lines = query.len() / LINE;
-        for &number in numbers.iter().take(AHEAD) {
-            ask(rows, number, lines);
-        }
         for (i, (out, &number)) in out.iter_mut().zip(numbers).enumerate() {
             ahead(rows, numbers, i, 1, lines);
             let start = rows.as_ptr().wrapping_add(number as usize * lines * LINE);

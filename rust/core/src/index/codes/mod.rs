@@ -252,3 +252,6 @@ impl Codes {
         self.data.memory() + size_of_val(self.codec.mean.as_slice()) + projection
     }
 }
+
+#[cfg(test)]
+mod tests;

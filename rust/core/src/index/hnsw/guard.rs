@@ -11,10 +11,10 @@ use crate::metric::Metric;
 use crate::pool::Workers;
 
 use super::Hnsw;
-use super::candidate::Candidate;
 use super::journal::Journal;
 use super::scratch::Entry;
 use super::walk::Verdict;
+use crate::index::candidate::Candidate;
 
 /// The pool of the walk that looks for a row: smaller than searches use, to be on the safe side.
 const EF: usize = 48;

