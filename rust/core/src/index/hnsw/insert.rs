@@ -228,6 +228,10 @@ impl Hnsw {
             let sources = sources.iter().map(|source| source.node());
             return links.iter().copied().chain(sources).collect();
         }
+        let near = links.iter().copied();
+        for link in near.chain(sources.iter().map(|source| source.node())) {
+            self.rows.ask_for_code(link as usize);
+        }
         let mut candidates: Vec<Candidate> = links
             .iter()
             .map(|&link| {

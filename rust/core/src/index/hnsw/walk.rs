@@ -162,8 +162,8 @@ impl Walk<'_> {
                 match judge(pool, Candidate::new(distance, link)) {
                     Verdict::Enter => {
                         let position = enter(pool, entry, ef);
-                        if position < cursor {
-                            cursor = position;
+                        cursor = cursor.min(position);
+                        if position < cursor + 2 * TOGETHER {
                             prefetch(self.graph.place(level, link), usize::MAX);
                         }
                     }
