@@ -170,6 +170,9 @@ impl Rows {
         for &Move { from, to } in moves {
             let (from, to) = (from as usize, to as usize);
             self.vectors.copy_row(from, to);
+            if let Some(codes) = &mut self.coding.codes {
+                codes.copy_row(from, to);
+            }
             if !self.norms.is_empty() {
                 self.norms[to] = self.norms[from];
             }
@@ -179,6 +182,9 @@ impl Rows {
         self.ids.to_mut().truncate(live);
         self.norms.to_mut().truncate(live);
         self.vectors.truncate(live);
+        if let Some(codes) = &mut self.coding.codes {
+            codes.truncate(live);
+        }
         self.visible = live;
         self.hidden = Default::default();
         self.hidden.resize(live);
@@ -187,6 +193,9 @@ impl Rows {
     /// Gives unused memory back.
     pub fn shrink(&mut self) {
         self.vectors.shrink();
+        if let Some(codes) = &mut self.coding.codes {
+            codes.shrink();
+        }
         self.norms.to_mut().shrink_to_fit();
         self.ids.to_mut().shrink_to_fit();
         self.numbers.shrink_to_fit();

@@ -1,5 +1,7 @@
 //! Rows of `f32` that begin at cache lines and fill them.
 
+use std::ops::Range;
+
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};
@@ -94,13 +96,25 @@ impl Lines {
         self.data.to_mut().shrink_to_fit();
     }
 
+    /// The lines of some rows.
+    pub fn lines_mut(&mut self, rows: Range<usize>) -> &mut [Line] {
+        &mut self.data[rows.start * self.per_row..rows.end * self.per_row]
+    }
+
+    /// Bytes of the rows.
+    pub fn memory(&self) -> usize {
+        size_of_val(self.data())
+    }
+
     /// Makes it `rows` rows long; new ones are zero.
     pub fn resize(&mut self, rows: usize) -> Result<()> {
         let lines = rows * self.per_row;
         let more = lines.saturating_sub(self.data.len());
-        let data = self.data.to_mut();
-        data.try_reserve(more).map_err(|_| out_of_memory())?;
-        data.resize(lines, Line::zeroed());
+        if more > 0 {
+            let data = self.data.to_mut();
+            data.try_reserve(more).map_err(|_| out_of_memory())?;
+        }
+        self.data.to_mut().resize(lines, Line::zeroed());
         Ok(())
     }
 }

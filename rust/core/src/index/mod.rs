@@ -5,7 +5,9 @@
 
 pub mod allowed;
 pub mod bitmap;
+pub mod candidate;
 pub mod changes;
+pub mod codes;
 pub mod flat;
 pub mod gate;
 pub mod hits;

@@ -31,6 +31,7 @@ fn copied<T: Clone>(values: &[T], wanted: usize) -> Result<Vec<T>> {
     let mut copy = Vec::new();
     copy.try_reserve_exact(wanted.max(2 * values.len()))
         .map_err(|_| out_of_memory())?;
+    prefer_huge_pages(&mut copy);
     copy.extend_from_slice(values);
     Ok(copy)
 }
@@ -40,4 +41,23 @@ pub fn swap<T>(values: &mut T, copy: &mut Option<T>) {
     if let Some(copy) = copy {
         std::mem::swap(values, copy);
     }
+}
+
+/// Asks for huge pages behind a large buffer: walks touch it at random, and each small page costs a
+/// look at the page tables.
+fn prefer_huge_pages<T>(buffer: &mut Vec<T>) {
+    #[cfg(target_os = "linux")]
+    {
+        const HUGE: usize = 2 << 20;
+        let start = (buffer.as_ptr() as usize).next_multiple_of(HUGE);
+        let end = buffer.as_ptr() as usize + buffer.capacity() * size_of::<T>();
+        let length = end.saturating_sub(start) / HUGE * HUGE;
+        if length > 0 {
+            // SAFETY: the range lies within the buffer's allocation; the advice changes no value.
+            // It may be refused, which costs speed alone.
+            let _ = unsafe { libc::madvise(start as *mut _, length, libc::MADV_HUGEPAGE) };
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = buffer;
 }

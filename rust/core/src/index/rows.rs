@@ -8,6 +8,7 @@ use std::ops::Range;
 use crate::error::{Error, Result};
 use crate::index::bitmap::Bitmap;
 use crate::index::changes::{Existing, unknown};
+use crate::index::codes::{Coding, Query, Work};
 use crate::index::lines::{Line, Lines, out_of_memory};
 use crate::index::memory::{Part, spare, table};
 use crate::index::order::Order;
@@ -17,6 +18,7 @@ use crate::matrix::Matrix;
 use crate::metric::Metric;
 use crate::persist::{Check, Mapping, Reader, Store, Writer};
 use crate::pool::Workers;
+use crate::simd::prefetch;
 
 /// An index holds fewer rows than this, so that row numbers fit 31 bits.
 pub const MAX_ROWS: usize = (1 << 31) - 1;
@@ -29,6 +31,7 @@ pub const MAX_ROWS: usize = (1 << 31) - 1;
 pub struct Rows {
     pub space: Space,
     pub(in crate::index) vectors: Lines,
+    pub coding: Coding,
     /// Lengths before normalisation; filled under cosine alone.
     pub(in crate::index) norms: Store<f64>,
     pub(super) ids: Store<i64>,
@@ -48,6 +51,7 @@ pub struct Rows {
 /// Storage that takes the old one's place when rows outgrow it.
 pub struct Room {
     vectors: Option<Lines>,
+    codes: Option<Lines>,
     norms: Option<Store<f64>>,
     ids: Option<Store<i64>>,
     numbers: Option<HashMap<i64, u32>>,
@@ -58,6 +62,7 @@ impl Rows {
         Self {
             space,
             vectors: Lines::new(space.dim),
+            coding: Coding::default(),
             norms: Store::default(),
             ids: Store::default(),
             numbers: HashMap::new(),
@@ -142,10 +147,41 @@ impl Rows {
         self.vectors.row(i)
     }
 
-    /// The distance between two stored rows.
+    /// The distance between two stored rows, for ordering: that of their codes where there are any.
     #[inline(always)]
     pub fn between(&self, a: usize, b: usize) -> f32 {
-        self.space.distance(self.stored(a), self.stored(b))
+        match &self.coding.codes {
+            Some(codes) => codes.between(a, b),
+            None => self.space.distance(self.stored(a), self.stored(b)),
+        }
+    }
+
+    /// Asks for the code of row `i` ahead of its use.
+    #[inline(always)]
+    pub fn ask_for_code(&self, i: usize) {
+        if let Some(codes) = &self.coding.codes {
+            prefetch(codes.code(i), usize::MAX);
+        }
+    }
+
+    /// Makes `query` the code of row `i`, if there are codes.
+    pub fn aim(&self, i: usize, query: &mut Query) {
+        if let Some(codes) = &self.coding.codes {
+            query.set(codes.code(i));
+        }
+    }
+
+    /// Makes `query` the code of a vector as [`Space::store`] leaves it, if there are codes.
+    pub fn aim_at(&self, vector: &[f32], work: &mut Work, query: &mut Query) {
+        if let Some(codes) = &self.coding.codes {
+            codes.encode(vector, work, query);
+        }
+    }
+
+    /// How the rows are to be coded from now on; nothing where that is as they are.
+    pub fn recode(&self, workers: &Workers<'_>) -> Result<Option<Coding>> {
+        self.coding
+            .renewed(&self.space, &self.vectors, self.len(), workers)
     }
 
     /// The vectors of `ids` as they were added, up to rounding under cosine.
@@ -223,6 +259,10 @@ impl Rows {
         }
         Ok(Room {
             vectors: self.vectors.with_room(more)?,
+            codes: match &self.coding.codes {
+                Some(codes) => codes.with_room(more)?,
+                None => None,
+            },
             norms: room::store(&self.norms, if cosine { more } else { 0 })?,
             ids: room::store(&self.ids, more)?,
             numbers,
@@ -232,6 +272,9 @@ impl Rows {
     /// Moves to a larger place; `room` is left with the old one.
     pub fn make_room(&mut self, room: &mut Room) {
         room::swap(&mut self.vectors, &mut room.vectors);
+        if let Some(codes) = &mut self.coding.codes {
+            codes.make_room(&mut room.codes);
+        }
         room::swap(&mut self.norms, &mut room.norms);
         room::swap(&mut self.ids, &mut room.ids);
         room::swap(&mut self.numbers, &mut room.numbers);
@@ -252,6 +295,9 @@ impl Rows {
             self.ids.to_mut().push(id);
             self.numbers.entry(id).or_insert(i as u32);
         }
+        if let Some(codes) = &mut self.coding.codes {
+            codes.append(&self.vectors, start..start + ids.len(), &Workers::serial())?;
+        }
         Ok(())
     }
 
@@ -268,6 +314,9 @@ impl Rows {
         self.hidden.resize(len);
         self.leaving = Bitmap::default();
         self.norms.to_mut().truncate(len);
+        if let Some(codes) = &mut self.coding.codes {
+            codes.truncate(len);
+        }
         // Shrinking does not allocate.
         let _ = self.vectors.resize(len);
     }
@@ -328,13 +377,15 @@ impl Rows {
         let (vectors, _) = self.bytes();
         let parts = vec![
             ("vectors", vectors),
+            ("codes", self.coding.memory()),
             ("ids", size_of_val(self.ids())),
             (
                 "lookup",
                 table(&self.numbers) + size_of_val(self.hidden.words()),
             ),
         ];
-        let reserved = self.vectors.spare() + spare(&self.norms) + spare(&self.ids);
+        let reserved =
+            self.vectors.spare() + self.coding.spare() + spare(&self.norms) + spare(&self.ids);
         (parts, reserved)
     }
 
@@ -385,6 +436,7 @@ impl Rows {
             leaving: Bitmap::default(),
             space,
             vectors: Lines::from_data(vectors, space.dim),
+            coding: Coding::default(),
             norms,
             ids,
             numbers: HashMap::new(),

@@ -3,6 +3,7 @@
 //! The processor is looked at once. Each level fills a [`Table`] of function pointers; entries a
 //! level has no better code for are the next lower level's. `RUVECTOR_SIMD` forces a lower level.
 
+pub mod bytes;
 mod elementwise;
 pub mod maps;
 mod scalar;
@@ -254,7 +255,7 @@ pub fn prefetch<T>(data: &[T], lines: usize) {
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         const LINE: usize = 64;
-        let wanted = size_of_val(data).min(lines * LINE);
+        let wanted = size_of_val(data).min(lines.saturating_mul(LINE));
         for offset in (0..wanted).step_by(LINE) {
             // SAFETY: `offset` lies within the slice; a prefetch reads nothing architecturally.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(data.as_ptr().cast::<i8>().add(offset)) };

@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::index::changes::Existing;
+use crate::index::codes::Coding;
 use crate::index::flat;
 use crate::index::rows;
 use crate::index::shared::Change;
@@ -18,13 +19,13 @@ use crate::matrix::Matrix;
 use crate::pool::Workers;
 
 use super::Hnsw;
-use super::candidate::Candidate;
 use super::graph;
 use super::guard::{self, Seen};
 use super::insert::{Incoming, Plan};
 use super::journal::Journal;
 use super::remove::mend;
 use super::repair::Repair;
+use crate::index::candidate::Candidate;
 
 /// A batch is at most this part of the graph it searches, so that a row misses few neighbours.
 const SHARE: usize = 64;
@@ -50,6 +51,8 @@ enum Stage {
     Admit,
     /// Rows from here on are to be appended.
     Append(usize),
+    /// It is to be seen whether all rows are to be coded anew.
+    Code,
     /// Rows from here on are to be linked.
     Link(usize),
     /// A batch has chosen its links; their targets are to choose among these edges.
@@ -67,6 +70,7 @@ enum Kind {
     /// Room, and the rows to be replaced.
     Room(Box<(rows::Room, graph::Room)>, Vec<usize>),
     Append(Range<usize>),
+    Code(Option<Box<Coding>>),
     Link(Range<usize>, Vec<Plan>),
     /// Levels, rows and their links.
     Merge(Vec<(u8, u32, Vec<u32>)>),
@@ -135,6 +139,7 @@ impl Change<Hnsw> for Adding<'_> {
                 Kind::Room(Box::new(room), numbers.collect())
             }
             Stage::Append(start) => Kind::Append(*start..self.added.end.min(*start + flat::CHUNK)),
+            Stage::Code => Kind::Code(index.rows.recode(workers)?.map(Box::new)),
             &mut Stage::Link(start) => self.plan_batch(index, start, workers)?,
             Stage::Merge(_, incoming) => Kind::Merge(index.plan_merges(incoming, workers)?),
             Stage::Guard(round) => match round.plan(index, workers)? {
@@ -169,8 +174,15 @@ impl Change<Hnsw> for Adding<'_> {
                     .put(self.vectors.slice(start, end), &self.ids[start..end])?;
                 self.stage = match range.end < self.added.end {
                     true => Stage::Append(range.end),
-                    false => self.next_batch(self.added.start),
+                    false => Stage::Code,
                 };
+            }
+            Kind::Code(coding) => {
+                if let (Some(coding), Some(journal)) = (coding, &mut index.pending) {
+                    std::mem::swap(&mut index.rows.coding, coding);
+                    journal.coding = Some(std::mem::take(coding));
+                }
+                self.stage = self.next_batch(self.added.start);
             }
             Kind::Link(batch, plans) => {
                 let incoming = index.set_plans(batch.clone(), plans);
@@ -209,7 +221,10 @@ impl Change<Hnsw> for Adding<'_> {
     }
 
     fn undo(&mut self, index: &mut Hnsw) {
-        if let Some(journal) = index.pending.take() {
+        if let Some(mut journal) = index.pending.take() {
+            if let Some(coding) = journal.coding.take() {
+                index.rows.coding = coding;
+            }
             journal.undo(&mut index.graph);
             index.rows.truncate(self.added.start);
         }

@@ -51,6 +51,8 @@ impl Hnsw {
                 _ if ef >= self.rows.live() => tally.scan(self.rows.live()),
                 _ => self.scratches.with(|scratch| {
                     let mut hits = Vec::new();
+                    self.rows
+                        .aim_at(query, &mut scratch.work, &mut scratch.query);
                     self.search_one(query, &mut places, ef, scratch, &mut hits, &tally);
                 }),
             }

@@ -4,6 +4,7 @@ use std::io::{Read, Seek};
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::index::codes::Coding;
 use crate::index::rows::{MAX_ROWS, Rows};
 use crate::index::space::Space;
 use crate::persist::{Check, Reader, Writer};
@@ -37,10 +38,19 @@ impl Hnsw {
             self.rows.largest_id() as u64,
             (self.rows.visible() - self.rows.live()) as u64,
         ];
-        let writer = Writer::new(KIND).section("head", &head);
+        // A change that is under way may have coded all rows anew.
+        let before = self
+            .pending
+            .as_ref()
+            .and_then(|journal| journal.coding.as_ref());
+        let coding = before.unwrap_or(&self.rows.coding);
+        let coding_head = coding.head();
+        let writer = Writer::new(KIND)
+            .section("head", &head)
+            .section("coding", &coding_head);
         with(
-            self.rows
-                .write(writer)
+            coding
+                .write(self.rows.write(writer), self.rows.visible())
                 .section("levels", &graph.levels)
                 .section("links", &graph.base)
                 .section("upper links", &graph.upper)
@@ -105,7 +115,17 @@ impl Hnsw {
             return Err(reader.damaged(impossible));
         }
         let entry = u32::try_from(head[6]).map_err(|_| reader.damaged(impossible))?;
-        let rows = Rows::read(&mut reader, space, len, hidden, largest_id)?;
+        let mut rows = Rows::read(&mut reader, space, len, hidden, largest_id)?;
+        match Coding::read(&mut reader, &space, len)? {
+            Some(coding) => rows.coding = coding,
+            // Files of format 1 have no codes.
+            None if !reader.is_mapped() => {
+                if let Some(coding) = rows.recode(&Workers::serial())? {
+                    rows.coding = coding;
+                }
+            }
+            None => {}
+        }
         let levels = reader.store::<u8>("levels", len, Check::Now)?;
         let lists: usize = levels.iter().map(|&level| usize::from(level)).sum();
         let base = reader.store(

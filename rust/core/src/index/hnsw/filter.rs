@@ -20,12 +20,12 @@ use crate::rng::Stream;
 use crate::simd::prefetch;
 
 use super::Hnsw;
-use super::candidate::Candidate;
 use super::count::{Count, Uncounted};
 use super::graph::{EMPTY, Graph};
 use super::marks::Marks;
 use super::nearest::Nearest;
 use super::search::pool_size;
+use crate::index::candidate::Candidate;
 
 /// Queries a thread takes at a time; those that need it are compared with all allowed rows
 /// together.
@@ -197,7 +197,7 @@ impl Hnsw {
             },
             ask_for: |node: u32| prefetch(self.rows.stored(node as usize), LINES),
         };
-        let start = self.walk_counting(count).descend(query, entry, 0);
+        let start = self.start_of(query, entry, count);
         if !walk.run(start, scratch) {
             return false;
         }

@@ -11,10 +11,10 @@ use crate::metric::Metric;
 use crate::pool::Workers;
 
 use super::Hnsw;
-use super::candidate::Candidate;
 use super::journal::Journal;
 use super::scratch::Entry;
 use super::walk::Verdict;
+use crate::index::candidate::Candidate;
 
 /// The pool of the walk that looks for a row: smaller than searches use, to be on the safe side.
 const EF: usize = 48;
@@ -96,8 +96,10 @@ impl Hnsw {
         let walk = self.walk();
         let query = self.rows.stored(row as usize);
         let own = self.rows.between(row as usize, row as usize);
-        let start = walk.descend(query, self.graph.entry()?, 0);
+        let entry = self.graph.entry()?;
         self.scratches.with(|scratch| {
+            self.rows.aim(row as usize, &mut scratch.query);
+            let start = walk.descend(query, entry, 0, scratch);
             let judge = |_: &mut Vec<Entry>, seen: Candidate| {
                 let stays = self.rows.stays(seen.node() as usize);
                 if stays && seen.distance() == own && walk.equal(seen.node(), row) {
@@ -106,7 +108,7 @@ impl Hnsw {
                 Verdict::Enter
             };
             let missed = walk.beam(query, start, EF, 0, scratch, judge);
-            missed.then(|| scratch.pool.iter().map(|entry| entry.candidate).collect())
+            missed.then(|| scratch.pool.iter().map(|entry| entry.candidate()).collect())
         })
     }
 

@@ -1,12 +1,12 @@
 //! Where a new row belongs: its links, its place in the spanning tree, its neighbours' links.
 
 use super::Hnsw;
-use super::candidate::Candidate;
 use super::count::Uncounted;
 use super::graph::EMPTY;
 use super::scratch::Entry;
 use super::select::select;
 use super::walk::Walk;
+use crate::index::candidate::Candidate;
 
 /// A new row's links, level by level from 0.
 pub(super) type Plan = Vec<Vec<Candidate>>;
@@ -38,7 +38,8 @@ impl Hnsw {
             let walk = self.walk();
             let entry = self.graph.entry();
             let top = entry.map(|entry| self.graph.level(entry));
-            let mut start = entry.map(|entry| walk.descend(query, entry, own));
+            self.rows.aim(node, &mut scratch.query);
+            let mut start = entry.map(|entry| walk.descend(query, entry, own, scratch));
             for level in (0..=own).rev() {
                 let mut found = Vec::new();
                 if let Some(from) = start
@@ -46,7 +47,7 @@ impl Hnsw {
                 {
                     let distinct = |pool: &mut Vec<Entry>, row| walk.oldest_copy(pool, row);
                     walk.beam(query, from, ef, level, scratch, distinct);
-                    found.extend(scratch.pool.iter().map(|entry| entry.candidate));
+                    found.extend(scratch.pool.iter().map(|entry| entry.candidate()));
                     start = found.first().copied();
                     // Rows that go are links of the last resort.
                     let stays = |row: &Candidate| self.rows.stays(row.node() as usize);
@@ -118,6 +119,10 @@ impl Hnsw {
         if links.len() + sources.len() <= capacity {
             let sources = sources.iter().map(|source| source.node());
             return links.iter().copied().chain(sources).collect();
+        }
+        let near = links.iter().copied();
+        for link in near.chain(sources.iter().map(|source| source.node())) {
+            self.rows.ask_for_code(link as usize);
         }
         let mut candidates: Vec<Candidate> = links
             .iter()

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::index::codes::Coding;
+
 use super::graph::Graph;
 
 /// The state of a graph before a change: its size, its entry, and older rows' links.
@@ -10,6 +12,8 @@ pub struct Journal {
     entry: u32,
     drawn: u64,
     links: HashMap<(u8, u32), Vec<u32>>,
+    /// How rows were coded before they were all coded anew.
+    pub coding: Option<Coding>,
 }
 
 impl Journal {
@@ -19,6 +23,7 @@ impl Journal {
             entry: graph.entry,
             drawn: graph.drawn,
             links: HashMap::new(),
+            coding: None,
         }
     }
 

@@ -5,7 +5,6 @@
 
 mod adding;
 mod apply;
-mod candidate;
 mod check;
 mod count;
 mod effort;

@@ -1,6 +1,6 @@
 //! The nearest rows a walk has seen, in order, and which of them it has yet to expand.
 
-use super::candidate::Candidate;
+use crate::index::candidate::Candidate;
 
 /// Up to `size` candidates, nearest first.
 #[derive(Debug, Default)]

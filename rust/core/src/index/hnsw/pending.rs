@@ -46,11 +46,13 @@ impl Hnsw {
                 return nearest(&self.rows, queries, i..i + 1, places, None, workers);
             };
             let walk = self.walk();
-            let start = walk.descend(queries.row(i), entry, 0);
+            let start = walk.descend(queries.row(i), entry, 0, scratch);
             let enter = |_: &mut _, _| Verdict::Enter;
             walk.beam(queries.row(i), start, pool, 0, scratch, enter);
-            let numbers = scratch.pool.iter().map(|entry| entry.candidate);
-            let mut hits: Vec<Hit> = numbers
+            self.measure_again(queries.row(i), scratch);
+            let mut hits: Vec<Hit> = scratch
+                .pool
+                .iter()
                 .filter(|found| self.rows.is_live(found.node() as usize))
                 .map(|found| Hit {
                     distance: self.rows.space.shown(found.distance()),

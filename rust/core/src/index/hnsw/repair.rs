@@ -9,10 +9,10 @@ use crate::persist::Store;
 use crate::pool::Workers;
 
 use super::Hnsw;
-use super::candidate::Candidate;
 use super::graph::{EMPTY, Graph};
 use super::select::select;
 use super::tree::Tree;
+use crate::index::candidate::Candidate;
 
 /// Rows looked through at a time.
 const CHUNK: usize = 4096;

@@ -2,13 +2,50 @@
 
 use std::sync::Mutex;
 
-use super::candidate::Candidate;
+use crate::index::codes::{Query, Work};
+use crate::index::key;
+use crate::index::rows::MAX_ROWS;
 
-/// A candidate that may have been expanded already.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    pub candidate: Candidate,
-    pub expanded: bool,
+use crate::index::candidate::Candidate;
+
+/// A candidate that may have been expanded already: its distance's bits, its number, and one bit
+/// that tells. Entries order as candidates do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry(u64);
+
+const _: () = assert!(MAX_ROWS < 1 << 31);
+
+impl Entry {
+    /// A candidate that has not been expanded.
+    #[inline(always)]
+    pub fn new(distance: f32, node: u32) -> Self {
+        Self(u64::from(key::ordered(distance)) << 32 | u64::from(node) << 1)
+    }
+
+    #[inline(always)]
+    pub fn node(self) -> u32 {
+        self.0 as u32 >> 1
+    }
+
+    #[inline(always)]
+    pub fn distance(self) -> f32 {
+        key::distance((self.0 >> 32) as u32)
+    }
+
+    #[inline(always)]
+    pub fn candidate(self) -> Candidate {
+        Candidate::new(self.distance(), self.node())
+    }
+
+    #[inline(always)]
+    pub fn is_expanded(self) -> bool {
+        self.0 & 1 == 1
+    }
+
+    #[inline(always)]
+    pub fn expand(&mut self) {
+        self.0 |= 1;
+    }
 }
 
 /// What one walk needs.
@@ -21,6 +58,12 @@ pub struct Scratch {
     pub pool: Vec<Entry>,
     /// Neighbours not yet seen.
     pub fresh: Vec<u32>,
+    /// Their distances.
+    pub distances: Vec<f32>,
+    /// The code of what is searched for, where rows have codes.
+    pub query: Query,
+    /// What encoding it needs.
+    pub work: Work,
 }
 
 impl Scratch {

@@ -1,18 +1,23 @@
 //! The approximate k nearest rows.
 
 use crate::error::{Error, Result};
+use crate::index::candidate::Candidate;
 use crate::index::flat::exact;
 use crate::index::hits::{Hit, Hits};
 use crate::matrix::Matrix;
 use crate::pool::Workers;
+use crate::simd::prefetch;
 
 use super::Hnsw;
 use super::count::{Count, Uncounted};
-use super::scratch::Scratch;
+use super::scratch::{Entry, Scratch};
 use super::walk::Verdict;
 
 /// Queries a thread takes at a time.
 const QUERIES: usize = 8;
+
+/// Vectors asked for ahead of the one being compared.
+const AHEAD: usize = 2;
 
 /// The least `ef` where none is asked for.
 pub const DEFAULT_EF: usize = 64;
@@ -42,11 +47,17 @@ impl Hnsw {
         if ef >= self.rows.live() {
             return exact(&self.rows, &prepared, queries.rows(), k, None, workers);
         }
+        let codes = self.rows.coding.codes.as_ref();
+        let coded = codes.map(|codes| codes.of(&prepared, queries.rows(), workers));
+        let coded = coded.transpose()?;
         Hits::collect(queries.rows(), k, QUERIES, workers, |range, places| {
             self.scratches.with(|scratch| {
                 let mut hits = Vec::with_capacity(ef);
                 for (query, places) in range.zip(places.chunks_mut(k)) {
                     workers.check()?;
+                    if let Some(coded) = &coded {
+                        scratch.query.set(coded.code(query));
+                    }
                     if self.rows.has_pending() {
                         let query = (&prepared, query);
                         self.search_past_pending(query, places, ef, scratch, workers)?;
@@ -60,6 +71,7 @@ impl Hnsw {
         })
     }
 
+    /// What one walk finds, whose code must be the scratch's.
     pub(super) fn search_one(
         &self,
         query: &[f32],
@@ -73,19 +85,47 @@ impl Hnsw {
             return;
         };
         let walk = self.walk_counting(count);
-        let start = walk.descend(query, entry, 0);
+        let start = walk.descend(query, entry, 0, scratch);
         walk.beam(query, start, ef, 0, scratch, |_, _| Verdict::Enter);
+        self.measure_again(query, scratch);
         hits.clear();
         let found = scratch.pool.iter();
-        let found = found.filter(|entry| self.rows.is_live(entry.candidate.node() as usize));
+        let found = found.filter(|entry| self.rows.is_live(entry.node() as usize));
         hits.extend(found.map(|entry| Hit {
-            distance: self.rows.space.shown(entry.candidate.distance()),
-            id: self.rows.ids()[entry.candidate.node() as usize],
+            distance: self.rows.space.shown(entry.distance()),
+            id: self.rows.ids()[entry.node() as usize],
         }));
         // The pool is in order but for ties, which it breaks by row number.
         hits.sort_by(|a, b| a.distance.total_cmp(&b.distance).then(a.id.cmp(&b.id)));
         for (place, &hit) in places.iter_mut().zip(&*hits) {
             *place = hit;
         }
+    }
+
+    /// Replaces distances of codes in the pool by those of the vectors, and no longer in order.
+    pub(super) fn measure_again(&self, query: &[f32], scratch: &mut Scratch) {
+        if self.rows.coding.codes.is_none() {
+            return;
+        }
+        let pool = &mut scratch.pool;
+        for i in 0..pool.len() {
+            if let Some(next) = pool.get(i + AHEAD) {
+                prefetch(self.rows.stored(next.node() as usize), usize::MAX);
+            }
+            let node = pool[i].node();
+            let stored = self.rows.stored(node as usize);
+            pool[i] = Entry::new(self.rows.space.distance(query, stored), node);
+        }
+    }
+
+    /// Where a walk on level 0 towards a query begins, at its distance in full precision.
+    pub(super) fn start_of(&self, query: &[f32], entry: u32, count: impl Count) -> Candidate {
+        self.scratches.with(|scratch| {
+            self.rows
+                .aim_at(query, &mut scratch.work, &mut scratch.query);
+            let start = self.walk_counting(count).descend(query, entry, 0, scratch);
+            let stored = self.rows.stored(start.node() as usize);
+            Candidate::new(self.rows.space.distance(query, stored), start.node())
+        })
     }
 }

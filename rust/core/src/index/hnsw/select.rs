@@ -2,7 +2,7 @@
 
 use crate::index::rows::Rows;
 
-use super::candidate::Candidate;
+use crate::index::candidate::Candidate;
 
 /// Chooses up to `capacity` of `candidates` (nearest first): Malkov and Yashunin's algorithm 4.
 ///
@@ -38,9 +38,8 @@ pub fn select(
             continue;
         }
         let own = candidate.distance();
-        let row = rows.stored(candidate.node() as usize);
-        let apart =
-            |other: &Candidate| rows.space.distance(row, rows.stored(other.node() as usize)) > own;
+        let row = candidate.node() as usize;
+        let apart = |other: &Candidate| rows.between(row, other.node() as usize) > own;
         if chosen.len() + reserved < capacity && chosen.iter().all(apart) {
             chosen.push(candidate);
         } else {

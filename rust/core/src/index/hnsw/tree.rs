@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use crate::index::rows::Rows;
 
-use super::candidate::Candidate;
 use super::graph::{EMPTY, Graph};
+use crate::index::candidate::Candidate;
 
 /// The parents of live rows, while they change.
 pub struct Tree<'a> {

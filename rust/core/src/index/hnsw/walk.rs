@@ -3,16 +3,21 @@
 use crate::index::rows::Rows;
 use crate::simd::prefetch;
 
-use super::candidate::Candidate;
 use super::count::{Count, Uncounted};
 use super::graph::{EMPTY, Graph};
 use super::scratch::{Entry, Scratch};
+use crate::index::candidate::Candidate;
 
 /// Vectors asked for ahead of the one being compared.
 const AHEAD: usize = 4;
 
 /// Cache lines asked for of each; the processor's own prefetcher follows on.
 const LINES: usize = 16;
+
+/// Rows expanded together, so that more of what they need is on its way at once. Measured one run
+/// each at equal recall against one at a time: clustered 200,000 × 128 searched and built 15 %
+/// faster, Fashion-MNIST built 20 % faster.
+const TOGETHER: usize = 4;
 
 /// What becomes of a row that is near enough for the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +36,30 @@ pub struct Walk<'a, C = Uncounted> {
 }
 
 impl<C: Count> Walk<'_, C> {
+    /// Leaves in the scratch the distances of its `fresh` rows from the query: by codes where rows
+    /// have them, of which the query's must be the scratch's.
     #[inline(always)]
-    fn distance(&self, query: &[f32], node: u32) -> f32 {
-        self.count.compare(1);
-        self.rows
-            .space
-            .distance(query, self.rows.stored(node as usize))
+    fn measure(&self, query: &[f32], scratch: &mut Scratch) {
+        let Scratch {
+            fresh,
+            distances,
+            query: code,
+            ..
+        } = scratch;
+        self.count.compare(fresh.len());
+        if let Some(codes) = &self.rows.coding.codes {
+            codes.distances(code, fresh, distances);
+            return;
+        }
+        fresh.iter().take(AHEAD).for_each(|&row| self.ask_for(row));
+        distances.clear();
+        distances.extend(fresh.iter().enumerate().map(|(i, &row)| {
+            if let Some(&next) = fresh.get(i + AHEAD) {
+                self.ask_for(next);
+            }
+            let stored = self.rows.stored(row as usize);
+            self.rows.space.distance(query, stored)
+        }));
     }
 
     #[inline(always)]
@@ -44,17 +67,33 @@ impl<C: Count> Walk<'_, C> {
         prefetch(self.rows.stored(node as usize), LINES);
     }
 
+    /// The distance of one row, as a walk measures it.
+    fn start(&self, query: &[f32], node: u32, scratch: &mut Scratch) -> Candidate {
+        scratch.fresh.clear();
+        scratch.fresh.push(node);
+        self.measure(query, scratch);
+        Candidate::new(scratch.distances[0], node)
+    }
+
     /// From the entry point, the row on `level` + 1 and above that no neighbour is nearer than.
-    pub fn descend(&self, query: &[f32], entry: u32, level: u8) -> Candidate {
-        let mut best = Candidate::new(self.distance(query, entry), entry);
+    pub fn descend(
+        &self,
+        query: &[f32],
+        entry: u32,
+        level: u8,
+        scratch: &mut Scratch,
+    ) -> Candidate {
+        let mut best = self.start(query, entry, scratch);
         for above in (level + 1..=self.graph.level(entry)).rev() {
             loop {
                 let before = best;
                 self.count.hop();
                 let links = self.graph.links(above, before.node());
-                links.iter().for_each(|&link| self.ask_for(link));
-                for &link in links {
-                    best = best.min(Candidate::new(self.distance(query, link), link));
+                scratch.fresh.clear();
+                scratch.fresh.extend_from_slice(links);
+                self.measure(query, scratch);
+                for (&link, &distance) in scratch.fresh.iter().zip(&scratch.distances) {
+                    best = best.min(Candidate::new(distance, link));
                 }
                 if best == before {
                     break;
@@ -83,55 +122,64 @@ impl<C: Count> Walk<'_, C> {
         }
         // A hidden row leads on but takes no place.
         ef += usize::from(self.rows.is_hidden(start.node() as usize));
-        scratch.pool.push(Entry {
-            candidate: start,
-            expanded: false,
-        });
+        scratch
+            .pool
+            .push(Entry::new(start.distance(), start.node()));
         let mut cursor = 0;
-        while let Some(entry) = scratch.pool.get_mut(cursor) {
-            entry.expanded = true;
-            self.count.hop();
-            let node = entry.candidate.node();
-            let mut fresh = std::mem::take(&mut scratch.fresh);
-            fresh.clear();
-            for &link in self.graph.place(level, node) {
-                if link == EMPTY {
-                    break;
+        while scratch.pool.get(cursor).is_some() {
+            scratch.fresh.clear();
+            let mut taken = 0;
+            while let Some(entry) = scratch.pool.get_mut(cursor) {
+                if !entry.is_expanded() {
+                    if taken == TOGETHER {
+                        break;
+                    }
+                    taken += 1;
+                    entry.expand();
+                    self.count.hop();
+                    let node = entry.node();
+                    for &link in self.graph.place(level, node) {
+                        if link == EMPTY {
+                            break;
+                        }
+                        if scratch.see(link) {
+                            self.rows.ask_for_code(link as usize);
+                            scratch.fresh.push(link);
+                        }
+                    }
                 }
-                if scratch.see(link) {
-                    fresh.push(link);
-                }
+                cursor += 1;
             }
-            fresh
-                .iter()
-                .take(AHEAD)
-                .for_each(|&link| self.ask_for(link));
-            cursor += 1;
-            for (i, &link) in fresh.iter().enumerate() {
-                if let Some(&next) = fresh.get(i + AHEAD) {
-                    self.ask_for(next);
-                }
-                let candidate = Candidate::new(self.distance(query, link), link);
-                if scratch.pool.len() >= ef
-                    && scratch
-                        .pool
-                        .last()
-                        .is_some_and(|last| last.candidate <= candidate)
-                {
+            // Most likely the next to be expanded.
+            for next in scratch.pool.iter().skip(cursor).take(TOGETHER) {
+                prefetch(self.graph.place(level, next.node()), usize::MAX);
+            }
+            self.measure(query, scratch);
+            let Scratch {
+                fresh,
+                distances,
+                pool,
+                ..
+            } = &mut *scratch;
+            for (&link, &distance) in fresh.iter().zip(&*distances) {
+                let entry = Entry::new(distance, link);
+                if pool.len() >= ef && pool.last().is_some_and(|&last| last <= entry) {
                     continue;
                 }
-                match judge(&mut scratch.pool, candidate) {
+                match judge(pool, Candidate::new(distance, link)) {
                     Verdict::Enter => {
                         ef += usize::from(self.rows.is_hidden(link as usize));
-                        let position = enter(&mut scratch.pool, candidate, ef);
+                        let position = enter(pool, entry, ef);
                         cursor = cursor.min(position);
+                        if position < cursor + 2 * TOGETHER {
+                            prefetch(self.graph.place(level, link), usize::MAX);
+                        }
                     }
                     Verdict::Ignore => {}
                     Verdict::Stop => return false,
                 }
             }
-            scratch.fresh = fresh;
-            while scratch.pool.get(cursor).is_some_and(|e| e.expanded) {
+            while pool.get(cursor).is_some_and(|entry| entry.is_expanded()) {
                 cursor += 1;
             }
         }
@@ -142,16 +190,16 @@ impl<C: Count> Walk<'_, C> {
     /// copies cannot fill the pool and hide what lies around them, and rows around them agree on
     /// whom to link to.
     pub fn oldest_copy(&self, pool: &mut Vec<Entry>, candidate: Candidate) -> Verdict {
-        let ties = pool.partition_point(|e| e.candidate.distance() < candidate.distance());
+        let ties = pool.partition_point(|e| e.distance() < candidate.distance());
         let copy = pool[ties..]
             .iter()
-            .take_while(|e| e.candidate.distance() == candidate.distance())
-            .position(|e| self.equal(e.candidate.node(), candidate.node()));
+            .take_while(|e| e.distance() == candidate.distance())
+            .position(|e| self.equal(e.node(), candidate.node()));
         let Some(copy) = copy.map(|copy| ties + copy) else {
             return Verdict::Enter;
         };
         let rank = |c: Candidate| (!self.rows.stays(c.node() as usize), c);
-        if rank(pool[copy].candidate) < rank(candidate) {
+        if rank(pool[copy].candidate()) < rank(candidate) {
             return Verdict::Ignore;
         }
         pool.remove(copy);
@@ -164,19 +212,13 @@ impl<C: Count> Walk<'_, C> {
     }
 }
 
-/// Puts a candidate in its place among the `ef` nearest; the last makes room.
+/// Puts an entry in its place among the `ef` nearest; the last makes room.
 #[inline(always)]
-fn enter(pool: &mut Vec<Entry>, candidate: Candidate, ef: usize) -> usize {
+fn enter(pool: &mut Vec<Entry>, entry: Entry, ef: usize) -> usize {
     if pool.len() >= ef {
         pool.pop();
     }
-    let position = pool.partition_point(|entry| entry.candidate < candidate);
-    pool.insert(
-        position,
-        Entry {
-            candidate,
-            expanded: false,
-        },
-    );
+    let position = pool.partition_point(|&other| other < entry);
+    pool.insert(position, entry);
     position
 }

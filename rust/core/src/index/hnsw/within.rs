@@ -9,9 +9,10 @@ use crate::pool::Workers;
 use crate::simd::prefetch;
 
 use super::Hnsw;
-use super::candidate::Candidate;
+use super::count::Uncounted;
 use super::filter::Scratch;
 use super::search::pool_size;
+use crate::index::candidate::Candidate;
 
 /// Queries a thread takes at a time.
 const QUERIES: usize = 8;
@@ -89,7 +90,7 @@ impl Hnsw {
         marks.start(self.graph.len());
         pool.start(ef);
         inside.clear();
-        let start = self.walk().descend(query, entry, 0);
+        let start = self.start_of(query, entry, Uncounted);
         marks.raise(start.node(), SEEN);
         fresh.clear();
         fresh.push(start.node());
