@@ -1,5 +1,7 @@
 //! What must hold in every graph.
 
+use crate::index::codes::Codes;
+
 use super::Hnsw;
 use super::graph::{EMPTY, Graph};
 use super::params::MAX_LEVEL;
@@ -10,6 +12,13 @@ impl Hnsw {
         if self.graph.len() != self.rows.len() {
             let (nodes, rows) = (self.graph.len(), self.rows.len());
             return Err(format!("the graph has {nodes} nodes for {rows} rows"));
+        }
+        let codes = self.rows.coding.codes.as_ref().map(Codes::len);
+        if let Some(codes) = codes.filter(|&codes| codes != self.rows.len()) {
+            return Err(format!(
+                "there are {codes} codes for {} rows",
+                self.rows.len()
+            ));
         }
         self.rows.check()?;
         self.settled().check()

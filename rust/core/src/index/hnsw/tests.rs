@@ -7,6 +7,7 @@ use super::graph::EMPTY;
 use super::{Hnsw, Params};
 use crate::Error;
 use crate::index::changes::Missing;
+use crate::index::codes::TRAIN_ROWS;
 use crate::index::flat::Flat;
 use crate::matrix::Matrix;
 use crate::metric::Metric;
@@ -259,5 +260,101 @@ proptest! {
             prop_assert_eq!(index.rows.len(), rows);
             prop_assert_eq!(index.check(), Ok(()));
         }
+    }
+}
+
+/// More rows than an index without codes has, in clusters.
+fn clustered(rows: usize, seed: u64) -> Vec<f32> {
+    let mut stream = Stream::new(seed, 1);
+    (0..rows)
+        .flat_map(|i| {
+            let mut centre = Stream::new(i as u64 % 37, 2);
+            (0..DIM)
+                .map(|_| (3.0 * centre.uniform() + stream.uniform()) as f32)
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn coded(metric: Metric) -> Hnsw {
+    let mut index = Hnsw::new(DIM, metric, Params::new(8, 60, 1).unwrap()).unwrap();
+    let data = clustered(TRAIN_ROWS + 500, 3);
+    index.add(matrix(&data), None, &Workers::of(2)).unwrap();
+    assert!(index.rows.coding.codes.is_some());
+    index.check().unwrap();
+    index
+}
+
+#[test]
+fn rows_with_codes_are_found_at_their_true_distance() {
+    for metric in Metric::ALL {
+        let index = coded(metric);
+        let mut exact = Flat::new(DIM, metric).unwrap();
+        exact
+            .add(matrix(&clustered(TRAIN_ROWS + 500, 3)), None)
+            .unwrap();
+        let queries = clustered(100, 8);
+        let workers = Workers::serial();
+        let got = index.search(matrix(&queries), 10, Some(80), &workers);
+        let (got, want) = (got.unwrap(), exact.search(matrix(&queries), 10, &workers));
+        let want = want.unwrap();
+        let mut found = 0;
+        for i in 0..100 {
+            let truth = &want.ids[10 * i..10 * i + 10];
+            for j in 10 * i..10 * i + 10 {
+                if let Some(k) = truth.iter().position(|&id| id == got.ids[j]) {
+                    assert_eq!(got.distances[j], want.distances[10 * i + k]);
+                    found += 1;
+                }
+            }
+        }
+        assert!(found >= 980, "{metric:?}: {found} of 1000");
+    }
+}
+
+#[test]
+fn codes_follow_their_rows() {
+    let mut index = coded(Metric::L2);
+    let workers = Workers::of(2);
+    let gone: Vec<i64> = (0..900).map(|i| i * 5).collect();
+    index.remove(&gone, Missing::Refuse, &workers).unwrap();
+    index
+        .add(matrix(&clustered(300, 5)), None, &workers)
+        .unwrap();
+    index.compact(&workers).unwrap();
+    index.check().unwrap();
+    let codes = index.rows.coding.codes.as_ref().unwrap();
+    assert_eq!(codes.len(), index.rows.len());
+    let anew = codes
+        .of(&index.rows.vectors, index.rows.len(), &workers)
+        .unwrap();
+    assert!((0..codes.len()).all(|i| codes.code(i) == anew.code(i)));
+
+    let bytes = index.to_bytes().unwrap();
+    let mut loaded = Hnsw::from_bytes(&bytes).unwrap();
+    assert!(loaded.to_bytes().unwrap() == bytes);
+    let more = clustered(4 * TRAIN_ROWS, 6);
+    index.add(matrix(&more), None, &workers).unwrap();
+    loaded.add(matrix(&more), None, &Workers::serial()).unwrap();
+    assert!(loaded.to_bytes().unwrap() == index.to_bytes().unwrap());
+}
+
+#[test]
+fn an_interrupted_add_leaves_the_codes_as_they_were() {
+    let mut index = coded(Metric::L2);
+    let before = index.to_bytes().unwrap();
+    // Enough to have all rows coded anew.
+    let more = clustered(4 * TRAIN_ROWS, 7);
+    for delay in [0, 20, 100, 300] {
+        let stop = AtomicBool::new(false);
+        let outcome = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(delay));
+                stop.store(true, Ordering::Relaxed);
+            });
+            index.add(matrix(&more), None, &Workers::new(2, &stop))
+        });
+        assert!(outcome.is_err(), "it was done before it was stopped");
+        assert!(index.to_bytes().unwrap() == before);
     }
 }
