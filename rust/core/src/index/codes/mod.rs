@@ -201,17 +201,6 @@ impl Codes {
         })
     }
 
-    /// The codes of other rows, such as queries.
-    pub fn of(&self, vectors: &Lines, rows: usize, workers: &Workers<'_>) -> Result<Self> {
-        let mut codes = Self {
-            codec: self.codec.clone(),
-            data: Lines::new(self.codec.lines * (LINE / size_of::<f32>())),
-            ..*self
-        };
-        codes.append(vectors, 0..rows, workers)?;
-        Ok(codes)
-    }
-
     /// Makes `query` the code of a vector.
     pub fn encode(&self, vector: &[f32], work: &mut Work, query: &mut Query) {
         let mut code = std::mem::take(&mut work.code);

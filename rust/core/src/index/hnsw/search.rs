@@ -47,24 +47,20 @@ impl Hnsw {
         if ef >= self.rows.live() {
             return exact(&self.rows, &prepared, queries.rows(), k, None, workers);
         }
-        let codes = self.rows.coding.codes.as_ref();
-        let coded = codes.map(|codes| codes.of(&prepared, queries.rows(), workers));
-        let coded = coded.transpose()?;
         Hits::collect(queries.rows(), k, QUERIES, workers, |range, places| {
             self.scratches.with(|scratch| {
                 let mut hits = Vec::with_capacity(ef);
                 for (query, places) in range.zip(places.chunks_mut(k)) {
                     workers.check()?;
-                    if let Some(coded) = &coded {
-                        scratch.query.set(coded.code(query));
-                    }
+                    let vector = prepared.row(query);
+                    self.rows
+                        .aim_at(vector, &mut scratch.work, &mut scratch.query);
                     if self.rows.has_pending() {
                         let query = (&prepared, query);
                         self.search_past_pending(query, places, ef, scratch, workers)?;
                         continue;
                     }
-                    let query = prepared.row(query);
-                    self.search_one(query, places, ef, scratch, &mut hits, Uncounted);
+                    self.search_one(vector, places, ef, scratch, &mut hits, Uncounted);
                 }
                 Ok(())
             })

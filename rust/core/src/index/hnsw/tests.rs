@@ -7,7 +7,7 @@ use super::graph::EMPTY;
 use super::{Hnsw, Params};
 use crate::Error;
 use crate::index::changes::Missing;
-use crate::index::codes::TRAIN_ROWS;
+use crate::index::codes::{Codes, TRAIN_ROWS};
 use crate::index::flat::Flat;
 use crate::matrix::Matrix;
 use crate::metric::Metric;
@@ -325,8 +325,8 @@ fn codes_follow_their_rows() {
     index.check().unwrap();
     let codes = index.rows.coding.codes.as_ref().unwrap();
     assert_eq!(codes.len(), index.rows.len());
-    let anew = codes
-        .of(&index.rows.vectors, index.rows.len(), &workers)
+    let mut anew = Codes::new(codes.codec.clone(), Metric::L2);
+    anew.append(&index.rows.vectors, 0..codes.len(), &workers)
         .unwrap();
     assert!((0..codes.len()).all(|i| codes.code(i) == anew.code(i)));
 
