@@ -1,6 +1,6 @@
 //! Choosing a codec by trying several on a sample.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::candidate::Candidate;
 use crate::index::lines::Lines;
 use crate::index::space::Space;
@@ -33,11 +33,11 @@ const PROJECTION_KEEPS: f64 = 0.96;
 /// And what share without a projection for codes to be used at all.
 const BYTES_KEEP: f64 = 0.85;
 
-/// Widths tried, in lines.
-const WIDTHS: [usize; 7] = [1, 2, 3, 4, 5, 6, 8];
+/// Widths tried, in lines: the wider ones' directions are looked for only when they are needed.
+const WIDTHS: [&[usize]; 2] = [&[1, 2, 3, 4], &[5, 6, 8]];
 
 /// Steps of the orthogonal iteration that finds the directions of largest variance.
-const STEPS: usize = 6;
+const STEPS: usize = 4;
 
 /// What training has decided.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,21 +67,26 @@ pub fn train(space: &Space, vectors: &Lines, len: usize, workers: &Workers<'_>) 
     let probe = Probe::new(space, &sample, count, workers)?;
 
     let widest = lines_of(dim);
-    let widths = || {
-        WIDTHS
-            .iter()
-            .filter(|&&width| width < widest && width * LINE < dim + TRAILER)
-    };
-    if let Some(&most) = widths().next_back() {
+    for widths in WIDTHS {
+        let widths = widths.iter().copied();
+        let mut widths = widths.filter(|&width| width < widest && width * LINE < dim + TRAILER);
+        let Some(most) = widths.clone().next_back() else {
+            break;
+        };
         let directions = directions(&sample, count, &mean, most * LINE - TRAILER, workers)?;
-        for &width in widths() {
+        let codec = widths.try_fold(None, |found, width| {
             workers.check()?;
+            if found.is_some() {
+                return Ok(found);
+            }
             let values = width * LINE - TRAILER;
             let matrix = rotated(&directions[..values * dim], values, dim, workers)?;
             let codec = Codec::new(mean.clone(), Some(Projection::new(&matrix, dim)?));
-            if probe.kept(&codec, space, &sample, workers)? >= PROJECTION_KEEPS {
-                return Ok(Plan::Coded(codec));
-            }
+            let kept = probe.kept(&codec, space, &sample, workers)?;
+            Ok::<_, Error>((kept >= PROJECTION_KEEPS).then_some(codec))
+        })?;
+        if let Some(codec) = codec {
+            return Ok(Plan::Coded(codec));
         }
     }
     let codec = Codec::new(mean, None);
