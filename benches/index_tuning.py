@@ -59,6 +59,7 @@ def build(vectors, m, ef_construction):
     index = HNSW(vectors.shape[1], metric="l2", m=m, ef_construction=ef_construction)
     seconds = seconds_of(lambda: index.add(vectors))
     sizes = {k: v for k, v in index.stats()._asdict().items() if k.startswith("bytes_")}
+    sizes["bytes_codes"] = index.memory_usage()["codes"]
     return index, {"m": m, "ef_construction": ef_construction, "seconds": seconds, **sizes}
 
 
@@ -154,9 +155,11 @@ def memory_table(results):
             continue
         parts = {k[6:]: v / results["rows"] for k, v in figures.items() if k.startswith("bytes_")}
         rest = parts["ids"] + parts["nodes"]
-        cells = (parts["vectors"], parts["links"], parts["upper"], rest, sum(parts.values()))
+        names = ("vectors", "codes", "links", "upper")
+        cells = (*(parts[name] for name in names), rest, sum(parts.values()))
         rows.append((figures["m"], *(f"{cell:,.0f}" for cell in cells)))
-    return table(("`m`", "vectors", "links of level 0", "links above", "ids, levels", "all"), rows)
+    parts = ("vectors", "codes", "links of level 0", "links above", "ids, levels")
+    return table(("`m`", *parts, "all"), rows)
 
 
 BLOCKS = {
