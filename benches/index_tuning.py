@@ -31,7 +31,7 @@ ROWS, QUERIES, K = 10_000, 500, 10
 EFS = (10, 15, 20, 30, 40, 60, 80, 120, 160, 240, 400)
 SETTINGS = [(8, 200), (16, 200), (32, 200), (16, 50), (16, 100), (16, 400)]
 DEFAULT = (16, 200)
-PASSES = 3
+PASSES = 15
 TARGETS = (0.95, 0.99, 0.999)
 # A block of the page that `write` fills in.
 BLOCK = re.compile(r"(<!-- measured: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
