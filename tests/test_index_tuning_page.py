@@ -42,10 +42,17 @@ def test_a_table_shows_the_first_ef_that_reaches_the_recall(bench):
 def test_the_formula_for_memory_is_that_of_the_measurements(bench):
     results = json.loads(bench.RESULTS.read_text(encoding="utf-8"))
     page = bench.PAGE.read_text(encoding="utf-8")
-    ((links, rest),) = re.findall(r"`4·dim \+ (\d+)·m \+ (\d+)` bytes", page)
+    ((links, rest),) = re.findall(r"`4·dim \+ c \+ (\d+)·m \+ (\d+)` bytes", page)
+    dim, rows = results["dim"], results["rows"]
+    (told,) = re.findall(r"\| (64, .*) or (\d+), the least that does", page)
+    codes = [int(size) for size in (*told[0].split(", "), told[1])]
     for built in results["builds"]:
+        # The values of a code and 8 bytes more; the projection to them is there once.
+        weights = {c: rows * c + (c - 8) * (dim + 8) for c in codes}
+        code = min(codes, key=lambda c: abs(weights[c] - built["bytes_codes"]))
+        assert built["bytes_codes"] == pytest.approx(weights[code], rel=0.01)
+        links_and_rest = int(links) * built["m"] + int(rest)
         measured = sum(size for name, size in built.items() if name.startswith("bytes_"))
-        told = 4 * results["dim"] + int(links) * built["m"] + int(rest)
-        assert measured / results["rows"] == pytest.approx(told, rel=0.02)
-        parts = measured - built["bytes_vectors"]
-        assert parts / results["rows"] == pytest.approx(told - 4 * results["dim"], rel=0.25)
+        assert measured / rows == pytest.approx(4 * dim + code + links_and_rest, rel=0.02)
+        parts = measured - built["bytes_vectors"] - built["bytes_codes"]
+        assert parts / rows == pytest.approx(links_and_rest, rel=0.25)

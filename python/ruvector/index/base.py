@@ -186,9 +186,10 @@ class BaseIndex(Generic[CoreT]):
         Returns
         -------
         dict of str to int
-            ``"vectors"``, ``"ids"`` and ``"lookup"`` (the table from ids to vectors), for a graph
-            also ``"links"`` (level 0), ``"upper"`` (levels above), ``"nodes"`` (what else is kept
-            for each vector) and ``"scratch"`` (working memory at rest between calls); ``"spare"``,
+            ``"vectors"``, ``"codes"`` (the vectors as bytes and how to make them, 0 without),
+            ``"ids"`` and ``"lookup"`` (the table from ids to vectors), for a graph also
+            ``"links"`` (level 0), ``"upper"`` (levels above), ``"nodes"`` (what else is kept for
+            each vector) and ``"scratch"`` (working memory at rest between calls); ``"spare"``,
             reserved for growth; and ``"total"``, all but the spare part. After one `add` of
             everything the process takes the total up to a few per cent; after many, up to the
             spare part more, as far as the allocator reused memory that had been written to.

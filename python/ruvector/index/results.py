@@ -58,7 +58,7 @@ class SearchStats(NamedTuple):
     hops : ndarray of int64, shape (n,)
         Rows whose links were looked at, on all levels; 0 where all rows were compared instead.
     distances : ndarray of int64, shape (n,)
-        Distances computed.
+        Distances computed, without those by which a walk's `ef` vectors are compared again.
     """
 
     hops_mean: float
@@ -123,8 +123,8 @@ class IndexStats(NamedTuple):
         Rows that no path of level-0 links leads to from the entry point; always 0 unless the
         index is damaged.
     bytes_vectors, bytes_ids, bytes_links, bytes_upper, bytes_nodes : int
-        Memory of the vectors, the ids with their lookup, the level-0 links, the links above, and
-        what else is kept for each row.
+        Memory of the vectors without their codes, the ids with their lookup, the level-0 links,
+        the links above, and what else is kept for each row. `HNSW.memory_usage` tells all.
     """
 
     rows: int

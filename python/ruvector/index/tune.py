@@ -2,24 +2,38 @@
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ruvector.errors import InvalidArgumentError
 from ruvector.index.results import SearchResult, TuneResult, TuneStep
+from ruvector.index.where import Where
 
-if TYPE_CHECKING:
-    from ruvector.index.hnsw import HNSW
-
-__all__ = ["choose_ef"]
+__all__ = ["Searchable", "choose_ef"]
 
 _log = logging.getLogger(__name__)
 
 
+class Searchable(Protocol):
+    """What tuning needs of an index."""
+
+    def __len__(self) -> int: ...
+
+    def search(
+        self,
+        queries: npt.ArrayLike,
+        k: int = 10,
+        *,
+        ef: int | None = None,
+        where: Where | None = None,
+    ) -> SearchResult:
+        """Find the nearest vectors of each query."""
+
+
 def choose_ef(
-    index: "HNSW",
+    index: Searchable,
     queries: npt.NDArray[np.float32],
     k: int,
     *,
