@@ -187,8 +187,9 @@ class BaseIndex(Generic[CoreT]):
         -------
         dict of str to int
             ``"vectors"``, ``"ids"`` and ``"lookup"`` (the table from ids to vectors), for a graph
-            also ``"links"`` (level 0), ``"upper"`` (levels above), ``"nodes"`` (what else is kept
-            for each vector) and ``"scratch"`` (working memory at rest between calls); ``"spare"``,
+            also ``"codes"`` (vectors in eight bits, which walks compare; 0 where there are none),
+            ``"links"`` (level 0), ``"upper"`` (levels above), ``"nodes"`` (what else is kept for
+            each vector) and ``"scratch"`` (working memory at rest between calls); ``"spare"``,
             reserved for growth; and ``"total"``, all but the spare part. After one `add` of
             everything the process takes the total up to a few per cent; after many, up to the
             spare part more, as far as the allocator reused memory that had been written to.

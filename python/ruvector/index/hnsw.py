@@ -59,6 +59,10 @@ class HNSW(ChangingIndex[_core.Hnsw]):
     1/64 of all (64 at least, 1,024 at most). Then the vectors linked to them choose other links
     and the last ones take their places, so memory does not grow under constant change.
 
+    From 4,096 vectors on, `add` and searches without `where` compare codes of eight bits a value,
+    often of fewer values than `dim`, if most of a sample's neighbours by code are true ones. The
+    vectors are kept beside them, and a search chooses by those among the `ef` it has in view.
+
     References
     ----------
     Malkov and Yashunin (2018), "Efficient and robust approximate nearest neighbor search using
