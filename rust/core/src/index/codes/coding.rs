@@ -117,8 +117,14 @@ impl Coding {
                     Some(Projection::from_parts(matrix, scales, space.dim))
                 }
             };
+            let steps = projection
+                .iter()
+                .flat_map(|projection| projection.parts().1);
+            if mean.iter().chain(steps).any(|x| !x.is_finite()) {
+                return Err(reader.damaged("its coding is impossible"));
+            }
             let codec = Codec::new(mean, projection);
-            let data = reader.store("codes", codec.lines * len, Check::Later)?;
+            let data = reader.store("codes", codec.lines.saturating_mul(len), Check::Later)?;
             codes = Some(Codes::from_data(codec, space.metric, data));
         }
         Ok(Some(Self { codes, trained }))

@@ -97,6 +97,17 @@ pub struct Work {
     sums: Vec<i32>,
 }
 
+impl Work {
+    /// Bytes it holds.
+    pub fn bytes(&self) -> usize {
+        let words = self.values.capacity() + self.sums.capacity();
+        words * size_of::<f32>()
+            + self.bytes.capacity()
+            + self.code.capacity()
+            + self.signed.capacity()
+    }
+}
+
 /// What a code's last bytes tell: what one step stands for, and the row's squared length.
 #[inline(always)]
 fn trailer(code: &[u8]) -> (f32, f32) {
@@ -117,6 +128,11 @@ pub struct Query {
 }
 
 impl Query {
+    /// Bytes it holds.
+    pub fn bytes(&self) -> usize {
+        self.bytes.capacity() + self.sums.capacity() * size_of::<i32>()
+    }
+
     /// Takes the place of what it was.
     pub fn set(&mut self, code: &[u8]) {
         self.bytes.clear();

@@ -114,7 +114,9 @@ impl Hnsw {
 
     /// The nearest of `seen` that can becomes the guard of `row`.
     fn guard_one(&mut self, row: u32, seen: &[Candidate], journal: &mut Option<Journal>) {
-        let guard = seen.iter().find(|other| self.graph.can_guard(other.node()));
+        // A damaged code can hide a row from its own walk.
+        let fit = |other: &&Candidate| other.node() != row && self.graph.can_guard(other.node());
+        let guard = seen.iter().find(fit);
         let Some(guard) = guard else {
             return;
         };

@@ -85,6 +85,9 @@ impl Scratch {
         self.visited.capacity()
             + self.pool.capacity() * size_of::<Entry>()
             + self.fresh.capacity() * size_of::<u32>()
+            + self.distances.capacity() * size_of::<f32>()
+            + self.query.bytes()
+            + self.work.bytes()
     }
 
     /// Marks a row as seen; false if it was.
