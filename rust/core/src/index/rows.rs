@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::error::{Error, Result};
 use crate::index::bitmap::Bitmap;
 use crate::index::changes::{Existing, unknown};
-use crate::index::codes::{Coding, Query, Work};
+use crate::index::codes::{Coding, Look, Query, Work};
 use crate::index::lines::{Line, Lines, out_of_memory};
 use crate::index::memory::{Part, spare, table};
 use crate::index::order::Order;
@@ -156,6 +156,15 @@ impl Rows {
         }
     }
 
+    /// As [`Rows::between`], or in full precision.
+    #[inline(always)]
+    pub fn between_by(&self, exact: bool, a: usize, b: usize) -> f32 {
+        if exact {
+            return self.space.distance(self.stored(a), self.stored(b));
+        }
+        self.between(a, b)
+    }
+
     /// Asks for the code of row `i` ahead of its use.
     #[inline(always)]
     pub fn ask_for_code(&self, i: usize) {
@@ -178,10 +187,10 @@ impl Rows {
         }
     }
 
-    /// How the rows are to be coded from now on; nothing where that is as they are.
-    pub fn recode(&self, workers: &Workers<'_>) -> Result<Option<Coding>> {
+    /// Whether the rows are to be coded in another way from now on.
+    pub fn recode(&self, workers: &Workers<'_>) -> Result<Look> {
         self.coding
-            .renewed(&self.space, &self.vectors, self.len(), workers)
+            .look(&self.space, &self.vectors, self.len(), workers)
     }
 
     /// The vectors of `ids` as they were added, up to rounding under cosine.
@@ -298,11 +307,14 @@ impl Rows {
         if let Some(codes) = &mut self.coding.codes {
             codes.append(&self.vectors, start..start + ids.len(), &Workers::serial())?;
         }
+        self.coding.unseen += ids.len() as u64;
         Ok(())
     }
 
     /// Forgets all rows from number `len` on, and which were to leave.
     pub fn truncate(&mut self, len: usize) {
+        let forgotten = (self.len() - len) as u64;
+        self.coding.unseen = self.coding.unseen.saturating_sub(forgotten);
         for id in self.ids.to_mut().drain(len..) {
             if let Entry::Occupied(entry) = self.numbers.entry(id)
                 && *entry.get() as usize >= len

@@ -286,6 +286,11 @@ impl<'w, S: Read + Seek> Reader<'w, S> {
             .transpose()
     }
 
+    /// The threads that read.
+    pub fn workers(&self) -> &'w Workers<'w> {
+        self.workers
+    }
+
     /// What an index keeps of the file it is mapped from.
     pub fn mapping(&self) -> Option<Mapping> {
         self.map.as_ref().map(|map| Mapping {

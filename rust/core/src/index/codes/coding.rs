@@ -8,13 +8,19 @@ use crate::index::space::Space;
 use crate::persist::{Check, Reader, Writer};
 use crate::pool::Workers;
 
-use super::{Codec, Codes, MAX_DIM, Plan, Projection, TRAIN_ROWS, train};
+use super::{Codec, Codes, MAX_DIM, Plan, Projection, TRAIN_ROWS, suits, train};
 
 /// A codec is chosen anew when the rows have become this many times as many.
 const GROWTH: usize = 4;
 
 /// A file's word for a codec without projection.
 const UNPROJECTED: u64 = 0;
+
+/// And looked at when new rows are this part of all.
+const SHARE: u64 = 16;
+
+/// But at least so many.
+const MIN_UNSEEN: u64 = 256;
 
 /// How the rows of an index are coded.
 #[derive(Clone, Debug, Default)]
@@ -23,19 +29,43 @@ pub struct Coding {
     pub codes: Option<Codes>,
     /// How many rows there were when this was decided; 0 before it was.
     trained: u64,
+    /// Rows stored since it was last looked at whether the codec suits them.
+    pub unseen: u64,
+}
+
+/// What looking at the rows led to.
+#[derive(Debug)]
+pub enum Look {
+    /// It was not time yet.
+    NotDue,
+    /// The codec suits the new rows too.
+    Fits,
+    Renewed(Box<Coding>),
 }
 
 impl Coding {
-    /// The coding of `len` rows, if it is to be decided now.
-    pub fn renewed(
+    /// Whether the first `len` rows, of which the last are new, are to be coded in another way.
+    pub fn look(
         &self,
         space: &Space,
         vectors: &Lines,
         len: usize,
         workers: &Workers<'_>,
-    ) -> Result<Option<Self>> {
-        if len < TRAIN_ROWS || (len as u64) < self.trained.saturating_mul(GROWTH as u64) {
-            return Ok(None);
+    ) -> Result<Look> {
+        if len < TRAIN_ROWS {
+            return Ok(Look::NotDue);
+        }
+        if (len as u64) < self.trained.saturating_mul(GROWTH as u64) {
+            let Some(codes) = &self.codes else {
+                return Ok(Look::NotDue);
+            };
+            if self.unseen < (len as u64 / SHARE).max(MIN_UNSEEN) {
+                return Ok(Look::NotDue);
+            }
+            let new = len.saturating_sub(self.unseen as usize)..len;
+            if suits(&codes.codec, space, vectors, new, workers)? {
+                return Ok(Look::Fits);
+            }
         }
         let codes = match train(space, vectors, len, workers)? {
             Plan::Exact => None,
@@ -46,10 +76,11 @@ impl Coding {
                 Some(codes)
             }
         };
-        Ok(Some(Self {
+        Ok(Look::Renewed(Box::new(Self {
             codes,
             trained: len as u64,
-        }))
+            unseen: 0,
+        })))
     }
 
     pub fn memory(&self) -> usize {
@@ -63,13 +94,18 @@ impl Coding {
 
     /// What a file needs to know beside the sections: when it was decided, and the values of a
     /// code's projection.
-    pub fn head(&self) -> [u64; 3] {
+    pub fn head(&self) -> [u64; 4] {
         let projection = self
             .codes
             .as_ref()
             .and_then(|codes| codes.codec.projection.as_ref());
         let values = projection.map_or(UNPROJECTED, |projection| projection.values() as u64);
-        [self.trained, u64::from(self.codes.is_some()), values]
+        [
+            self.trained,
+            u64::from(self.codes.is_some()),
+            values,
+            self.unseen,
+        ]
     }
 
     /// Adds the sections of the first `len` rows to a file, after one of [`Coding::head`].
@@ -98,7 +134,7 @@ impl Coding {
         space: &Space,
         len: usize,
     ) -> Result<Option<Self>> {
-        let Some(head) = reader.section_if_present::<u64>("coding", 3)? else {
+        let Some(head) = reader.section_if_present::<u64>("coding", 4)? else {
             return Ok(None);
         };
         let (trained, is_coded, values) = (head[0], head[1] == 1, head[2] as usize);
@@ -123,10 +159,14 @@ impl Coding {
             if mean.iter().chain(steps).any(|x| !x.is_finite()) {
                 return Err(reader.damaged("its coding is impossible"));
             }
-            let codec = Codec::new(mean, projection);
+            let codec = Codec::new(mean, projection, space.metric);
             let data = reader.store("codes", codec.lines.saturating_mul(len), Check::Later)?;
             codes = Some(Codes::from_data(codec, space.metric, data));
         }
-        Ok(Some(Self { codes, trained }))
+        Ok(Some(Self {
+            codes,
+            trained,
+            unseen: head[3],
+        }))
     }
 }

@@ -18,9 +18,9 @@ use crate::persist::Store;
 use crate::pool::Workers;
 use crate::simd::bytes::{Bytes, LINE, TRAILER};
 
-pub use coding::Coding;
+pub use coding::{Coding, Look};
 pub use projection::Projection;
-pub use train::{Plan, TRAIN_ROWS, train};
+pub use train::{Plan, TRAIN_ROWS, suits, train};
 
 /// More dimensions than this are not coded: sums of products must stay within `i32`.
 pub const MAX_DIM: usize = 1 << 14;
@@ -41,26 +41,34 @@ pub struct Codec {
     pub projection: Option<Projection>,
     /// Cache lines a code.
     pub lines: usize,
+    /// Rows have length 1, but for zero rows.
+    cosine: bool,
 }
 
 impl Codec {
-    pub fn new(mean: Vec<f32>, projection: Option<Projection>) -> Self {
+    pub fn new(mean: Vec<f32>, projection: Option<Projection>, metric: Metric) -> Self {
         let values = projection.as_ref().map_or(mean.len(), Projection::values);
         Self {
             lines: lines_of(values),
             mean,
             projection,
+            cosine: metric == Metric::Cosine,
         }
     }
 
     /// Writes the code of a row as [`Space::store`] left it.
     pub fn encode(&self, row: &[f32], work: &mut Work, code: &mut [u8]) {
-        let mut square = 0.0f64;
+        let (mut square, mut length) = (0.0f64, 0.0f64);
         work.values.clear();
         for (&x, &mean) in row.iter().zip(&self.mean) {
             let value = x - mean;
             square += f64::from(value) * f64::from(value);
+            length += f64::from(x) * f64::from(x);
             work.values.push(value);
+        }
+        // A zero row is at cosine distance 1 from all: as far as rows at a right angle.
+        if self.cosine {
+            square += 1.0 - length;
         }
         if let Some(projection) = &self.projection {
             projection.apply(work);

@@ -57,7 +57,7 @@ fn distances_of_codes_are_near_those_of_rows() {
                     rows.row_mut(i).iter_mut().for_each(|x| *x /= length);
                 }
             }
-            let codec = Codec::new(vec![0.0; dim], None);
+            let codec = Codec::new(vec![0.0; dim], None, metric);
             let error = error(metric, &rows, 300, dim, codec);
             assert!(error < 0.05, "{metric:?} {dim}: {error}");
         }

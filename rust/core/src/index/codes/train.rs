@@ -1,5 +1,7 @@
 //! Choosing a codec by trying several on a sample.
 
+use std::ops::Range;
+
 use crate::error::{Error, Result};
 use crate::index::candidate::Candidate;
 use crate::index::lines::Lines;
@@ -20,7 +22,7 @@ pub const TRAIN_ROWS: usize = 4096;
 const SAMPLE: usize = 4096;
 
 /// Rows of the sample whose nearest are looked for among the others.
-const PROBES: usize = 128;
+const PROBES: usize = 256;
 
 /// How many of them.
 const NEAREST: usize = 10;
@@ -32,6 +34,10 @@ const PROJECTION_KEEPS: f64 = 0.96;
 
 /// And what share without a projection for codes to be used at all.
 const BYTES_KEEP: f64 = 0.85;
+
+/// Rows that keep less than half of their neighbours may be this share at most: such ones would
+/// hardly be found.
+const LOST: f64 = 0.01;
 
 /// Widths tried, in lines: the wider ones' directions are looked for only when they are needed.
 const WIDTHS: [&[usize]; 2] = [&[1, 2, 3, 4], &[5, 6, 8]];
@@ -81,21 +87,44 @@ pub fn train(space: &Space, vectors: &Lines, len: usize, workers: &Workers<'_>) 
             }
             let values = width * LINE - TRAILER;
             let matrix = rotated(&directions[..values * dim], values, dim, workers)?;
-            let codec = Codec::new(mean.clone(), Some(Projection::new(&matrix, dim)?));
-            let kept = probe.kept(&codec, space, &sample, workers)?;
-            Ok::<_, Error>((kept >= PROJECTION_KEEPS).then_some(codec))
+            let codec = Codec::new(
+                mean.clone(),
+                Some(Projection::new(&matrix, dim)?),
+                space.metric,
+            );
+            let suits = probe.suits(&codec, space, &sample, workers)?;
+            Ok::<_, Error>(suits.then_some(codec))
         })?;
         if let Some(codec) = codec {
             return Ok(Plan::Coded(codec));
         }
     }
-    let codec = Codec::new(mean, None);
-    let kept = probe.kept(&codec, space, &sample, workers)?;
-    Ok(if kept >= BYTES_KEEP {
-        Plan::Coded(codec)
-    } else {
-        Plan::Exact
+    let codec = Codec::new(mean, None, space.metric);
+    Ok(match probe.suits(&codec, space, &sample, workers)? {
+        true => Plan::Coded(codec),
+        false => Plan::Exact,
     })
+}
+
+/// Whether a codec keeps the neighbours of the rows `new`, the last ones, too.
+pub fn suits(
+    codec: &Codec,
+    space: &Space,
+    vectors: &Lines,
+    new: Range<usize>,
+    workers: &Workers<'_>,
+) -> Result<bool> {
+    let mut sample = sample(vectors, new.end)?;
+    let count = new.end.min(SAMPLE);
+    // Places of the sample that new rows take, spread over it.
+    let probes = PROBES.min(new.len()).min(count);
+    let places: Vec<usize> = (0..probes).map(|i| i * count / probes).collect();
+    for (i, &place) in places.iter().enumerate() {
+        let row = vectors.row(new.start + i * new.len() / probes);
+        sample.row_mut(place).copy_from_slice(row);
+    }
+    let probe = Probe::at(&places, space, &sample, count, workers)?;
+    probe.suits(codec, space, &sample, workers)
 }
 
 /// Some of the first `len` rows, spread evenly over equal stretches of them.
@@ -123,8 +152,19 @@ struct Probe {
 impl Probe {
     fn new(space: &Space, sample: &Lines, count: usize, workers: &Workers<'_>) -> Result<Self> {
         let probes = count.min(PROBES);
-        let rows = workers.map(probes, |i| {
-            let row = i * count / probes;
+        let places: Vec<usize> = (0..probes).map(|i| i * count / probes).collect();
+        Self::at(&places, space, sample, count, workers)
+    }
+
+    fn at(
+        places: &[usize],
+        space: &Space,
+        sample: &Lines,
+        count: usize,
+        workers: &Workers<'_>,
+    ) -> Result<Self> {
+        let rows = workers.map(places.len(), |i| {
+            let row = places[i];
             let mut others: Vec<f32> = (0..count)
                 .filter(|&other| other != row)
                 .map(|other| space.distance(sample.row(row), sample.row(other)))
@@ -136,14 +176,15 @@ impl Probe {
         Ok(Self { count, rows })
     }
 
-    /// What share of the nearest by code are truly among the nearest.
-    fn kept(
+    /// Whether the nearest by code are truly among the nearest: nearly all of them on the whole,
+    /// and at least half for nearly every row.
+    fn suits(
         &self,
         codec: &Codec,
         space: &Space,
         sample: &Lines,
         workers: &Workers<'_>,
-    ) -> Result<f64> {
+    ) -> Result<bool> {
         let mut codes = Codes::new(codec.clone(), space.metric);
         codes.append(sample, 0..self.count, workers)?;
         let all: Vec<u32> = (0..self.count as u32).collect();
@@ -164,7 +205,13 @@ impl Probe {
             });
             Ok(near.count() as f64 / (last + 1) as f64)
         })?;
-        Ok(kept.iter().sum::<f64>() / kept.len() as f64)
+        let mean = kept.iter().sum::<f64>() / kept.len() as f64;
+        let lost = kept.iter().filter(|&&share| share < 0.5).count();
+        let bound = match codec.projection {
+            Some(_) => PROJECTION_KEEPS,
+            None => BYTES_KEEP,
+        };
+        Ok(mean >= bound && lost as f64 <= LOST * kept.len() as f64)
     }
 }
 

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::index::changes::Existing;
-use crate::index::codes::Coding;
+use crate::index::codes::Look;
 use crate::index::flat;
 use crate::index::rows;
 use crate::index::shared::Change;
@@ -70,7 +70,7 @@ enum Kind {
     /// Room, and the rows to be replaced.
     Room(Box<(rows::Room, graph::Room)>, Vec<usize>),
     Append(Range<usize>),
-    Code(Option<Box<Coding>>),
+    Code(Look),
     Link(Range<usize>, Vec<Plan>),
     /// Levels, rows and their links.
     Merge(Vec<(u8, u32, Vec<u32>)>),
@@ -139,7 +139,7 @@ impl Change<Hnsw> for Adding<'_> {
                 Kind::Room(Box::new(room), numbers.collect())
             }
             Stage::Append(start) => Kind::Append(*start..self.added.end.min(*start + flat::CHUNK)),
-            Stage::Code => Kind::Code(index.rows.recode(workers)?.map(Box::new)),
+            Stage::Code => Kind::Code(index.rows.recode(workers)?),
             &mut Stage::Link(start) => self.plan_batch(index, start, workers)?,
             Stage::Merge(_, incoming) => Kind::Merge(index.plan_merges(incoming, workers)?),
             Stage::Guard(round) => match round.plan(index, workers)? {
@@ -177,10 +177,17 @@ impl Change<Hnsw> for Adding<'_> {
                     false => Stage::Code,
                 };
             }
-            Kind::Code(coding) => {
-                if let (Some(coding), Some(journal)) = (coding, &mut index.pending) {
-                    std::mem::swap(&mut index.rows.coding, coding);
-                    journal.coding = Some(std::mem::take(coding));
+            Kind::Code(look) => {
+                if let Some(journal) = &mut index.pending {
+                    let coding = &mut index.rows.coding;
+                    match look {
+                        Look::NotDue => {}
+                        Look::Fits => journal.unseen = Some(std::mem::take(&mut coding.unseen)),
+                        Look::Renewed(renewed) => {
+                            std::mem::swap(coding, renewed);
+                            journal.coding = Some(std::mem::take(renewed));
+                        }
+                    }
                 }
                 self.stage = self.next_batch(self.added.start);
             }
@@ -225,6 +232,9 @@ impl Change<Hnsw> for Adding<'_> {
             if let Some(coding) = journal.coding.take() {
                 index.rows.coding = coding;
             }
+            if let Some(unseen) = journal.unseen {
+                index.rows.coding.unseen = unseen;
+            }
             journal.undo(&mut index.graph);
             index.rows.truncate(self.added.start);
         }
@@ -252,13 +262,14 @@ impl Hnsw {
         }
         let mut incoming = Vec::new();
         for (node, plan) in batch.zip(plans.iter()) {
-            for (level, links) in (0..).zip(plan) {
+            for (level, links) in (0..).zip(&plan.links) {
                 let links_of = links.iter().map(|link| link.node());
                 self.graph.set(level, node as u32, links_of);
                 incoming.extend(links.iter().map(|link| Incoming {
                     level,
                     target: link.node(),
                     source: Candidate::new(link.distance(), node as u32),
+                    exact: plan.exact,
                 }));
             }
         }
@@ -278,7 +289,8 @@ impl Hnsw {
         workers.map(groups.len(), |i| {
             let Incoming { level, target, .. } = groups[i][0];
             let sources: Vec<Candidate> = groups[i].iter().map(|edge| edge.source).collect();
-            Ok((level, target, self.merge(level, target, &sources)))
+            let exact = groups[i].iter().any(|edge| edge.exact);
+            Ok((level, target, self.merge(level, target, &sources, exact)))
         })
     }
 

@@ -56,6 +56,7 @@ impl Hnsw {
             rows: &self.rows,
             graph: &self.graph,
             count,
+            exact: false,
         }
     }
 }

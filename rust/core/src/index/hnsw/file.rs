@@ -4,7 +4,7 @@ use std::io::{Read, Seek};
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::index::codes::Coding;
+use crate::index::codes::{Coding, Look};
 use crate::index::rows::{MAX_ROWS, Rows};
 use crate::index::space::Space;
 use crate::persist::{Check, Reader, Writer};
@@ -120,8 +120,8 @@ impl Hnsw {
             Some(coding) => rows.coding = coding,
             // Files of format 1 have no codes.
             None if !reader.is_mapped() => {
-                if let Some(coding) = rows.recode(&Workers::serial())? {
-                    rows.coding = coding;
+                if let Look::Renewed(coding) = rows.recode(reader.workers())? {
+                    rows.coding = *coding;
                 }
             }
             None => {}

@@ -128,7 +128,7 @@ impl Hnsw {
         if let Some(journal) = journal {
             journal.note(&self.graph, 0, guard.node());
         }
-        let links = self.merge(0, guard.node(), &[source]);
+        let links = self.merge(0, guard.node(), &[source], false);
         self.graph.set(0, guard.node(), links.into_iter());
     }
 }

@@ -8,15 +8,22 @@ use super::select::select;
 use super::walk::Walk;
 use crate::index::candidate::Candidate;
 
-/// A new row's links, level by level from 0.
-pub(super) type Plan = Vec<Vec<Candidate>>;
+/// A new row's links.
+pub(super) struct Plan {
+    /// Level by level from 0.
+    pub links: Vec<Vec<Candidate>>,
+    /// Whether distances are those of the vectors though there are codes.
+    pub exact: bool,
+}
 
 /// An edge to be added to an older row.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Incoming {
     pub level: u8,
     pub target: u32,
-    pub source: Candidate,
+    pub(super) source: Candidate,
+    /// Whether the source's links were chosen in full precision.
+    pub(super) exact: bool,
 }
 
 impl Hnsw {
@@ -25,17 +32,34 @@ impl Hnsw {
     }
 
     /// Chooses the links of row `node` among the first `linked` rows and those just before it.
+    ///
+    /// Where codes do not tell the rows around it apart, this is done in full precision.
     pub(super) fn plan(&self, node: usize, linked: usize) -> Plan {
+        let plan = self.plan_by(false, node, linked);
+        plan.unwrap_or_else(|| Plan {
+            links: self
+                .plan_by(true, node, linked)
+                .map(|plan| plan.links)
+                .unwrap_or_default(),
+            exact: true,
+        })
+    }
+
+    /// None where codes do not tell the rows around it apart and `exact` is not asked for.
+    fn plan_by(&self, exact: bool, node: usize, linked: usize) -> Option<Plan> {
         let own = self.graph.level(node as u32);
         let ef = self.params().ef_construction;
         let query = self.rows.stored(node);
         let mut mates: Vec<Candidate> = (linked..node)
-            .map(|mate| Candidate::new(self.rows.between(node, mate), mate as u32))
+            .map(|mate| Candidate::new(self.rows.between_by(exact, node, mate), mate as u32))
             .collect();
         mates.sort_unstable();
         let mut plan = vec![Vec::new(); usize::from(own) + 1];
         self.scratches.with(|scratch| {
-            let walk = self.walk();
+            let walk = Walk {
+                exact,
+                ..self.walk()
+            };
             let entry = self.graph.entry();
             let top = entry.map(|entry| self.graph.level(entry));
             self.rows.aim(node, &mut scratch.query);
@@ -47,6 +71,9 @@ impl Hnsw {
                 {
                     let distinct = |pool: &mut Vec<Entry>, row| walk.oldest_copy(pool, row);
                     walk.beam(query, from, ef, level, scratch, distinct);
+                    if level == 0 && !exact && self.is_blurred(query, &scratch.pool) {
+                        return None;
+                    }
                     found.extend(scratch.pool.iter().map(|entry| entry.candidate()));
                     start = found.first().copied();
                     // Rows that go are links of the last resort.
@@ -63,23 +90,24 @@ impl Hnsw {
                 found.truncate(ef);
                 let capacity = self.params().capacity(level);
                 let fill = self.params().m / 2;
-                plan[usize::from(level)] = select(&self.rows, &found, capacity, fill, |_| false);
+                plan[usize::from(level)] =
+                    select(&self.rows, &found, capacity, fill, exact, |_| false);
             }
-        });
-        plan
+            Some(Plan { links: plan, exact })
+        })
     }
 
     /// Gives a new row its place in the spanning tree: below the nearest of its links that has
     /// room, or else below a descendant of the nearest. Copies of a row stay below it, so that a
     /// walk that came to one finds the others.
     pub(super) fn plant(&mut self, node: u32, plan: &mut Plan, batch: u32) {
-        let Some(&nearest) = plan[0].first() else {
+        let Some(&nearest) = plan.links[0].first() else {
             return;
         };
         let is_copy = |other: u32| self.walk().equal(other, node);
         let graph = &self.graph;
         let copies = is_copy(nearest.node());
-        let linked = plan[0].iter().map(|link| link.node());
+        let linked = plan.links[0].iter().map(|link| link.node());
         let mut parent = linked
             .clone()
             .find(|&link| !copies && graph.has_room(link))
@@ -106,14 +134,20 @@ impl Hnsw {
         let is_linked = linked.clone().any(|link| link == parent);
         self.graph.set_parent(node, parent);
         if !is_linked {
-            plan[0].truncate(self.params().capacity(0) - 1);
+            plan.links[0].truncate(self.params().capacity(0) - 1);
             let distance = self.rows.between(node as usize, parent as usize);
-            plan[0].push(Candidate::new(distance, parent));
+            plan.links[0].push(Candidate::new(distance, parent));
         }
     }
 
     /// A row's links after `sources`, at their distance from it, have been offered.
-    pub(super) fn merge(&self, level: u8, target: u32, sources: &[Candidate]) -> Vec<u32> {
+    pub(super) fn merge(
+        &self,
+        level: u8,
+        target: u32,
+        sources: &[Candidate],
+        exact: bool,
+    ) -> Vec<u32> {
         let links = self.graph.links(level, target);
         let capacity = self.params().capacity(level);
         if links.len() + sources.len() <= capacity {
@@ -124,17 +158,17 @@ impl Hnsw {
         for link in near.chain(sources.iter().map(|source| source.node())) {
             self.rows.ask_for_code(link as usize);
         }
-        let mut candidates: Vec<Candidate> = links
-            .iter()
-            .map(|&link| {
-                let distance = self.rows.between(target as usize, link as usize);
+        let sources = sources.iter().map(|source| source.node());
+        let offered = links.iter().copied().chain(sources);
+        let mut candidates: Vec<Candidate> = offered
+            .map(|link| {
+                let distance = self.rows.between_by(exact, target as usize, link as usize);
                 Candidate::new(distance, link)
             })
-            .chain(sources.iter().copied())
             .collect();
         candidates.sort_unstable();
         let kept = |link| level == 0 && self.graph.is_kept(target, link);
-        select(&self.rows, &candidates, capacity, capacity, kept)
+        select(&self.rows, &candidates, capacity, capacity, exact, kept)
             .into_iter()
             .map(Candidate::node)
             .collect()

@@ -14,6 +14,8 @@ pub struct Journal {
     links: HashMap<(u8, u32), Vec<u32>>,
     /// How rows were coded before they were all coded anew.
     pub coding: Option<Coding>,
+    /// How many rows had not been looked at, if they have been since.
+    pub unseen: Option<u64>,
 }
 
 impl Journal {
@@ -24,6 +26,7 @@ impl Journal {
             drawn: graph.drawn,
             links: HashMap::new(),
             coding: None,
+            unseen: None,
         }
     }
 

@@ -225,7 +225,7 @@ impl Hnsw {
         };
         let capacity = self.params().capacity(0);
         let near = self.by_distance(row, others);
-        let chosen = select(&self.rows, &near, capacity, capacity, kept);
+        let chosen = select(&self.rows, &near, capacity, capacity, false, kept);
         chosen.into_iter().map(Candidate::node).collect()
     }
 
@@ -288,6 +288,7 @@ impl Hnsw {
             &near,
             self.params().capacity(level),
             links.len(),
+            false,
             |_| false,
         );
         chosen.into_iter().map(Candidate::node).collect()

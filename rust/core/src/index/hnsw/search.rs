@@ -16,6 +16,15 @@ use super::walk::Verdict;
 /// Queries a thread takes at a time.
 const QUERIES: usize = 8;
 
+/// Rows of each end of a pool that tell whether codes order them.
+const COMPARED: usize = 16;
+
+/// Fewer tell too little.
+const MIN_COMPARED: usize = 3;
+
+/// Pairs of them that may be in the wrong order.
+const WRONG: f64 = 0.3;
+
 /// Vectors asked for ahead of the one being compared.
 const AHEAD: usize = 2;
 
@@ -80,10 +89,15 @@ impl Hnsw {
         let Some(entry) = self.graph.entry() else {
             return;
         };
-        let walk = self.walk_counting(count);
-        let start = walk.descend(query, entry, 0, scratch);
-        walk.beam(query, start, ef, 0, scratch, |_, _| Verdict::Enter);
-        self.measure_again(query, scratch);
+        let mut walk = self.walk_counting(count);
+        loop {
+            let start = walk.descend(query, entry, 0, scratch);
+            walk.beam(query, start, ef, 0, scratch, |_, _| Verdict::Enter);
+            if walk.exact || !self.measure_again(query, scratch) {
+                break;
+            }
+            walk.exact = true;
+        }
         hits.clear();
         let found = scratch.pool.iter();
         let found = found.filter(|entry| self.rows.is_live(entry.node() as usize));
@@ -99,9 +113,10 @@ impl Hnsw {
     }
 
     /// Replaces distances of codes in the pool by those of the vectors, and no longer in order.
-    pub(super) fn measure_again(&self, query: &[f32], scratch: &mut Scratch) {
+    /// Whether codes do not tell apart what lies around the query.
+    pub(super) fn measure_again(&self, query: &[f32], scratch: &mut Scratch) -> bool {
         if self.rows.coding.codes.is_none() {
-            return;
+            return false;
         }
         let pool = &mut scratch.pool;
         for i in 0..pool.len() {
@@ -112,6 +127,16 @@ impl Hnsw {
             let stored = self.rows.stored(node as usize);
             pool[i] = Entry::new(self.rows.space.distance(query, stored), node);
         }
+        blurred(pool.len(), |i| pool[i].distance())
+    }
+
+    /// The same, without changing the pool.
+    pub(super) fn is_blurred(&self, query: &[f32], pool: &[Entry]) -> bool {
+        self.rows.coding.codes.is_some()
+            && blurred(pool.len(), |i| {
+                let stored = self.rows.stored(pool[i].node() as usize);
+                self.rows.space.distance(query, stored)
+            })
     }
 
     /// Where a walk on level 0 towards a query begins, at its distance in full precision.
@@ -124,4 +149,22 @@ impl Hnsw {
             Candidate::new(self.rows.space.distance(query, stored), start.node())
         })
     }
+}
+
+/// Whether true distances, in the order of those by code, are out of order: whether those of the
+/// last quarter, or [`COMPARED`] of it, are smaller than those of the first in too many pairs. If
+/// codes told nothing it would be half of them.
+fn blurred(count: usize, distance: impl Fn(usize) -> f32) -> bool {
+    let part = COMPARED.min(count / 4);
+    if part < MIN_COMPARED {
+        return false;
+    }
+    let (mut first, mut last) = ([0.0; COMPARED], [0.0; COMPARED]);
+    for i in 0..part {
+        first[i] = distance(i);
+        last[i] = distance(count - part + i);
+    }
+    let wrong = |one: &f32| last[..part].iter().filter(|&other| other < one).count();
+    let wrong: usize = first[..part].iter().map(wrong).sum();
+    wrong as f64 > WRONG * (part * part) as f64
 }

@@ -20,6 +20,7 @@ pub fn select(
     candidates: &[Candidate],
     capacity: usize,
     fill: usize,
+    exact: bool,
     kept: impl Fn(u32) -> bool,
 ) -> Vec<Candidate> {
     if candidates.len() <= capacity {
@@ -39,7 +40,7 @@ pub fn select(
         }
         let own = candidate.distance();
         let row = candidate.node() as usize;
-        let apart = |other: &Candidate| rows.between(row, other.node() as usize) > own;
+        let apart = |other: &Candidate| rows.between_by(exact, row, other.node() as usize) > own;
         if chosen.len() + reserved < capacity && chosen.iter().all(apart) {
             chosen.push(candidate);
         } else {

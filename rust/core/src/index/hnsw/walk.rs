@@ -33,6 +33,8 @@ pub struct Walk<'a, C = Uncounted> {
     pub rows: &'a Rows,
     pub graph: &'a Graph,
     pub count: C,
+    /// Whether distances are taken in full precision though there are codes.
+    pub exact: bool,
 }
 
 impl<C: Count> Walk<'_, C> {
@@ -47,7 +49,9 @@ impl<C: Count> Walk<'_, C> {
             ..
         } = scratch;
         self.count.compare(fresh.len());
-        if let Some(codes) = &self.rows.coding.codes {
+        if !self.exact
+            && let Some(codes) = &self.rows.coding.codes
+        {
             codes.distances(code, fresh, distances);
             return;
         }
