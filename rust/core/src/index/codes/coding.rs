@@ -92,9 +92,9 @@ impl Coding {
         self.codes.as_ref().map_or(0, Codes::spare)
     }
 
-    /// What a file needs to know beside the sections: when it was decided, and the values of a
-    /// code's projection.
-    pub fn head(&self) -> [u64; 4] {
+    /// What a file needs to know beside the sections: when it was decided, the values of a code's
+    /// projection, and how many rows are `unseen`.
+    pub fn head(&self, unseen: u64) -> [u64; 4] {
         let projection = self
             .codes
             .as_ref()
@@ -104,7 +104,7 @@ impl Coding {
             self.trained,
             u64::from(self.codes.is_some()),
             values,
-            self.unseen,
+            unseen,
         ]
     }
 

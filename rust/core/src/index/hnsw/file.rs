@@ -38,13 +38,14 @@ impl Hnsw {
             self.rows.largest_id() as u64,
             (self.rows.visible() - self.rows.live()) as u64,
         ];
-        // A change that is under way may have coded all rows anew.
-        let before = self
-            .pending
-            .as_ref()
-            .and_then(|journal| journal.coding.as_ref());
-        let coding = before.unwrap_or(&self.rows.coding);
-        let coding_head = coding.head();
+        // A change that is under way may have coded all rows anew, and looked at the new ones.
+        let journal = self.pending.as_ref();
+        let coding = journal.and_then(|journal| journal.coding.as_ref());
+        let coding = coding.unwrap_or(&self.rows.coding);
+        let unseen = journal.and_then(|journal| journal.unseen);
+        let unseen = unseen.unwrap_or(coding.unseen);
+        let pending = self.rows.len() - self.rows.visible();
+        let coding_head = coding.head(unseen.saturating_sub(pending as u64));
         let writer = Writer::new(KIND)
             .section("head", &head)
             .section("coding", &coding_head);
