@@ -140,7 +140,8 @@ impl Hnsw {
         }
     }
 
-    /// A row's links after `sources`, at their distance from it, have been offered.
+    /// A row's links after `sources` have been offered. Distances are taken anew, so that all are of
+    /// one kind: by codes or `exact`.
     pub(super) fn merge(
         &self,
         level: u8,
