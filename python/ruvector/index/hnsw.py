@@ -17,6 +17,9 @@ __all__ = ["HNSW"]
 
 _UINT64_MAX = 2**64 - 1
 
+#: What an index may keep of its vectors.
+STORAGES = ("float32", "int8")
+
 
 class HNSW(GraphIndex):
     """Finds most of the nearest vectors by visiting few: a hierarchical navigable small world.
@@ -98,6 +101,7 @@ class HNSW(GraphIndex):
         m: int = 16,
         ef_construction: int = 200,
         seed: int = 0,
+        storage: str = "float32",
     ) -> None:
         self._core = _core.Hnsw(
             check_int(dim, "dim", low=1, high=MAX_DIM),
@@ -105,6 +109,7 @@ class HNSW(GraphIndex):
             check_int(m, "m", low=2, high=128),
             check_int(ef_construction, "ef_construction", low=1, high=2**20),
             check_int(seed, "seed", low=0, high=_UINT64_MAX),
+            check_choice(storage, "storage", choices=STORAGES),
         )
 
     @property
@@ -121,6 +126,11 @@ class HNSW(GraphIndex):
     def seed(self) -> int:
         """What decides the levels."""
         return self._core.seed
+
+    @property
+    def storage(self) -> str:
+        """What is kept of a vector."""
+        return self._core.storage
 
     def search(
         self,
@@ -327,7 +337,9 @@ class HNSW(GraphIndex):
         self.ef = ef
 
     def __repr__(self) -> str:
+        storage = "" if self.storage == "float32" else f", storage={self.storage!r}"
         return (
             f"HNSW(dim={self.dim}, metric={self.metric!r}, m={self.m}, "
-            f"ef_construction={self.ef_construction}, seed={self.seed}): {len(self)} vectors"
+            f"ef_construction={self.ef_construction}, seed={self.seed}{storage}): "
+            f"{len(self)} vectors"
         )

@@ -11,6 +11,7 @@ use ruvector_core::index::changes::{Existing, Missing};
 use ruvector_core::index::flat::{self, Flat};
 use ruvector_core::index::hits::Hits;
 use ruvector_core::index::hnsw::{self, DEFAULT_EF, Effort, Hnsw, Params};
+use ruvector_core::index::packed::Storage;
 use ruvector_core::index::ranges::{Ranges, Reach};
 use ruvector_core::index::shared::{Change, Reading, Shared};
 use ruvector_core::matrix::Matrix;
@@ -382,6 +383,8 @@ struct PyHnsw {
     ef_construction: usize,
     #[pyo3(get)]
     seed: u64,
+    #[pyo3(get)]
+    storage: &'static str,
 }
 
 impl From<Hnsw> for PyHnsw {
@@ -397,6 +400,7 @@ impl From<Hnsw> for PyHnsw {
             m,
             ef_construction,
             seed,
+            storage: index.rows.storage().name(),
             inner: Shared::new(index),
         }
     }
@@ -422,11 +426,14 @@ methods!(PyHnsw, Hnsw, {
         m: usize,
         ef_construction: usize,
         seed: u64,
+        storage: &str,
     ) -> PyResult<Self> {
-        Metric::parse(metric)
-            .and_then(|metric| Hnsw::new(dim, metric, Params::new(m, ef_construction, seed)?))
-            .map(Self::from)
-            .map_err(|error| to_python(py, error))
+        let made = || {
+            let params = Params::new(m, ef_construction, seed)?;
+            let index = Hnsw::new(dim, Metric::parse(metric)?, params)?;
+            Ok(index.storing(Storage::parse(storage)?).into())
+        };
+        made().map_err(|error| to_python(py, error))
     }
 
     #[pyo3(signature = (vectors, ids, replace = false))]

@@ -163,7 +163,10 @@ mod tests {
     use crate::metric::Metric;
 
     fn rows(ids: &[i64]) -> Rows {
-        let mut rows = Rows::new(Space::new(1, Metric::L2).unwrap());
+        let mut rows = Rows::new(
+            Space::new(1, Metric::L2).unwrap(),
+            crate::index::packed::Storage::Float32,
+        );
         add(&mut rows, ids);
         rows
     }

@@ -9,11 +9,13 @@ use crate::error::{Error, Result};
 use crate::index::bitmap::Bitmap;
 use crate::index::changes::{Existing, unknown};
 use crate::index::codes::{Coding, Look, Query, Work};
-use crate::index::lines::{Line, Lines, out_of_memory};
+use crate::index::lines::{Lines, out_of_memory};
 use crate::index::memory::{Part, spare, table};
 use crate::index::order::Order;
+use crate::index::packed::Storage;
 use crate::index::room;
 use crate::index::space::{Space, norm};
+use crate::index::vectors::{Vectors, Views};
 use crate::matrix::Matrix;
 use crate::metric::Metric;
 use crate::persist::{Check, Mapping, Reader, Store, Writer};
@@ -30,7 +32,7 @@ pub const MAX_ROWS: usize = (1 << 31) - 1;
 /// its vector, its id to nothing.
 pub struct Rows {
     pub space: Space,
-    pub(in crate::index) vectors: Lines,
+    pub(in crate::index) vectors: Vectors,
     pub coding: Coding,
     /// Lengths before normalisation; filled under cosine alone.
     pub(in crate::index) norms: Store<f64>,
@@ -50,7 +52,7 @@ pub struct Rows {
 
 /// Storage that takes the old one's place when rows outgrow it.
 pub struct Room {
-    vectors: Option<Lines>,
+    vectors: Option<Vectors>,
     codes: Option<Lines>,
     norms: Option<Store<f64>>,
     ids: Option<Store<i64>>,
@@ -58,10 +60,10 @@ pub struct Room {
 }
 
 impl Rows {
-    pub fn new(space: Space) -> Self {
+    pub fn new(space: Space, storage: Storage) -> Self {
         Self {
             space,
-            vectors: Lines::new(space.dim),
+            vectors: Vectors::new(space.dim, storage),
             coding: Coding::default(),
             norms: Store::default(),
             ids: Store::default(),
@@ -141,28 +143,56 @@ impl Rows {
         }
     }
 
-    /// Row `i` as it is stored.
+    /// What is kept of the vectors.
+    pub fn storage(&self) -> Storage {
+        self.vectors.storage()
+    }
+
+    /// Row `i` as it is stored, filled up with zeros: where it lies, or unpacked into `buffer`.
     #[inline(always)]
-    pub fn stored(&self, i: usize) -> &[f32] {
-        self.vectors.row(i)
+    pub fn view<'a>(&'a self, i: usize, buffer: &'a mut Vec<f32>) -> &'a [f32] {
+        self.vectors.view(i, buffer)
+    }
+
+    /// The views of several rows.
+    pub fn views<'a>(
+        &'a self,
+        rows: impl Iterator<Item = usize> + Clone,
+        buffer: &'a mut Vec<f32>,
+    ) -> Vec<&'a [f32]> {
+        self.vectors.views(rows, buffer)
+    }
+
+    /// The distance of row `i` from a vector as [`Space::store`] leaves it.
+    #[inline(always)]
+    pub fn distance(&self, vector: &[f32], i: usize) -> f32 {
+        self.vectors.distance(&self.space, vector, i)
     }
 
     /// The distance between two stored rows, for ordering: that of their codes where there are any.
     #[inline(always)]
     pub fn between(&self, a: usize, b: usize) -> f32 {
+        self.between_by(false, a, b)
+    }
+
+    /// As [`Rows::between`], or that of the vectors.
+    #[inline(always)]
+    pub fn between_by(&self, exact: bool, a: usize, b: usize) -> f32 {
         match &self.coding.codes {
-            Some(codes) => codes.between(a, b),
-            None => self.space.distance(self.stored(a), self.stored(b)),
+            Some(codes) if !exact => codes.between(a, b),
+            _ => self.vectors.between(&self.space, a, b),
         }
     }
 
-    /// As [`Rows::between`], or in full precision.
+    /// Whether two rows hold the same vector.
+    pub fn same(&self, a: usize, b: usize) -> bool {
+        a == b || self.vectors.same(a, b)
+    }
+
+    /// Asks for up to `lines` cache lines of row `i` ahead of its use.
     #[inline(always)]
-    pub fn between_by(&self, exact: bool, a: usize, b: usize) -> f32 {
-        if exact {
-            return self.space.distance(self.stored(a), self.stored(b));
-        }
-        self.between(a, b)
+    pub fn ask_for(&self, i: usize, lines: usize) {
+        self.vectors.ask_for(i, lines);
     }
 
     /// Asks for the code of row `i` ahead of its use.
@@ -207,7 +237,8 @@ impl Rows {
 
     /// Appends row `i` as it was added.
     pub(super) fn extend_with_original(&self, values: &mut Vec<f32>, i: usize) {
-        let row = &self.stored(i)[..self.space.dim];
+        let mut buffer = Vec::new();
+        let row = &self.view(i, &mut buffer)[..self.space.dim];
         match self.norms.get(i) {
             Some(&norm) => values.extend(row.iter().map(|&x| (f64::from(x) * norm) as f32)),
             None => values.extend_from_slice(row),
@@ -295,9 +326,10 @@ impl Rows {
         let start = self.len();
         self.vectors.resize(start + ids.len())?;
         self.hidden.resize(start + ids.len());
+        let mut buffer = Vec::new();
         for (i, &id) in (start..).zip(ids) {
             let row = vectors.row(i - start);
-            let norm = self.space.store(row, self.vectors.row_mut(i));
+            let norm = self.vectors.put(&self.space, i, row, &mut buffer);
             if self.space.metric == Metric::Cosine {
                 self.norms.to_mut().push(norm);
             }
@@ -329,8 +361,7 @@ impl Rows {
         if let Some(codes) = &mut self.coding.codes {
             codes.truncate(len);
         }
-        // Shrinking does not allocate.
-        let _ = self.vectors.resize(len);
+        self.vectors.truncate(len);
     }
 
     pub(super) fn check_ids(&self, ids: &[i64], rows: usize, existing: Existing) -> Result<()> {
@@ -377,7 +408,7 @@ impl Rows {
 
     /// Bytes of vectors, and of ids with their lookup.
     pub fn bytes(&self) -> (usize, usize) {
-        let vectors = size_of_val(self.vectors.data()) + size_of_val(&*self.norms);
+        let vectors = self.vectors.memory() + size_of_val(&*self.norms);
         let table = self.numbers.capacity() * (size_of::<(i64, u32)>() + 1);
         let order = self.mapped.as_ref().map_or(0, |(_, order)| order.bytes());
         let lookup = table + order;
@@ -403,10 +434,9 @@ impl Rows {
 
     /// Adds the visible rows' sections to a file.
     pub fn write<'a>(&'a self, writer: Writer<'a>) -> Writer<'a> {
-        let lines = self.visible * self.vectors.per_row();
-        writer
-            .section("ids", &self.ids[..self.visible])
-            .section("vectors", &self.vectors.data()[..lines])
+        let writer = writer.section("ids", &self.ids[..self.visible]);
+        self.vectors
+            .write(writer, self.visible)
             .section("norms", &self.norms[..self.visible.min(self.norms.len())])
             .section("hidden", self.hidden_words())
     }
@@ -416,6 +446,7 @@ impl Rows {
     pub fn read<S: Read + Seek>(
         reader: &mut Reader<'_, S>,
         space: Space,
+        storage: Storage,
         len: usize,
         hidden: usize,
         largest_id: Option<i64>,
@@ -425,8 +456,7 @@ impl Rows {
         }
         let cosine = space.metric == Metric::Cosine;
         let ids: Store<i64> = reader.store("ids", len, Check::Now)?;
-        let lines = Lines::new(space.dim).per_row().saturating_mul(len);
-        let vectors = reader.store::<Line>("vectors", lines, Check::Later)?;
+        let vectors = Vectors::read(reader, space.dim, storage, len)?;
         let norms = reader.store("norms", if cosine { len } else { 0 }, Check::Now)?;
         let hidden = match hidden {
             // Files of format 1 have no such section.
@@ -447,7 +477,7 @@ impl Rows {
             hidden,
             leaving: Bitmap::default(),
             space,
-            vectors: Lines::from_data(vectors, space.dim),
+            vectors,
             coding: Coding::default(),
             norms,
             ids,
@@ -484,12 +514,14 @@ impl Rows {
         if listed && !self.has_pending() && self.numbers.len() != self.live() {
             return Err("an id occurs twice".into());
         }
+        let mut buffer = Vec::new();
         for (i, &id) in self.ids[..self.visible].iter().enumerate() {
             let leads = || self.numbers.get(&id) == Some(&(i as u32));
             if id < 0 || (listed && leads() != self.is_live(i)) {
                 return Err(format!("id {id} of row {i} is negative or leads elsewhere"));
             }
-            let (row, padding) = self.stored(i).split_at(self.space.dim);
+            let view = self.view(i, &mut buffer);
+            let (row, padding) = view.split_at(self.space.dim);
             if padding.iter().any(|&x| x != 0.0) {
                 return Err(format!("row {i} has values after its end"));
             }

@@ -8,7 +8,6 @@ use crate::index::key;
 use crate::index::lines::Lines;
 use crate::index::rows::Rows;
 use crate::pool::Workers;
-use crate::simd::prefetch;
 
 /// Rows between two looks at whether to stop.
 const BLOCK: usize = 4096;
@@ -34,11 +33,10 @@ pub fn compare(
         workers.check()?;
         for (i, &row) in (block..).zip(of_block) {
             if let Some(&next) = among.get(i + AHEAD) {
-                prefetch(rows.stored(next as usize), LINES);
+                rows.ask_for(next as usize, LINES);
             }
-            let stored = rows.stored(row as usize);
             for (place, &query) in numbers.iter().enumerate() {
-                let distance = rows.space.distance(queries.row(query), stored);
+                let distance = rows.distance(queries.row(query), row as usize);
                 with(place, row as usize, rows.space.shown(distance))?;
             }
         }

@@ -65,6 +65,26 @@ impl Space {
         }
     }
 
+    /// What a part of two rows adds to [`Space::total`].
+    #[inline(always)]
+    pub fn part(&self, a: &[f32], b: &[f32]) -> f32 {
+        match self.metric {
+            Metric::L2 => self.kernels.squared_l2(a, b),
+            Metric::Cosine | Metric::InnerProduct => self.kernels.dot(a, b),
+        }
+    }
+
+    /// The distance of two rows whose parts these are.
+    #[inline(always)]
+    pub fn total(&self, parts: impl Iterator<Item = f32>) -> f32 {
+        let total: f32 = parts.sum();
+        match self.metric {
+            Metric::Cosine => 1.0 - total,
+            Metric::L2 => total,
+            Metric::InnerProduct => -total,
+        }
+    }
+
     /// A distance as users see it: a cosine distance within 0 to 2.
     #[inline]
     pub fn shown(&self, distance: f32) -> f32 {

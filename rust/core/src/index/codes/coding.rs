@@ -3,8 +3,8 @@
 use std::io::{Read, Seek};
 
 use crate::error::Result;
-use crate::index::lines::Lines;
 use crate::index::space::Space;
+use crate::index::vectors::Views;
 use crate::persist::{Check, Reader, Writer};
 use crate::pool::Workers;
 
@@ -48,7 +48,7 @@ impl Coding {
     pub fn look(
         &self,
         space: &Space,
-        vectors: &Lines,
+        vectors: &impl Views,
         len: usize,
         workers: &Workers<'_>,
     ) -> Result<Look> {

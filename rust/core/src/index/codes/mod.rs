@@ -13,6 +13,7 @@ use std::ops::Range;
 use crate::error::Result;
 use crate::index::lines::{Line, Lines};
 use crate::index::room;
+use crate::index::vectors::Views;
 use crate::metric::Metric;
 use crate::persist::Store;
 use crate::pool::Workers;
@@ -206,20 +207,20 @@ impl Codes {
     /// Encodes the rows `range` of `vectors`, which come next.
     pub fn append(
         &mut self,
-        vectors: &Lines,
+        vectors: &impl Views,
         range: Range<usize>,
         workers: &Workers<'_>,
     ) -> Result<()> {
         self.data.resize(range.end)?;
         let lines = self.codec.lines;
         let codec = &self.codec;
-        let codes = self.data.lines_mut(range.start..range.end);
+        let codes = self.data.part_mut(range.clone());
         workers.for_each_piece(codes, CHUNK * lines, |i, piece| {
-            let mut work = Work::default();
+            let (mut work, mut buffer) = (Work::default(), Vec::new());
             let first = range.start + i * CHUNK;
             for (j, code) in piece.chunks_mut(lines).enumerate() {
                 let code = bytemuck::cast_slice_mut(code);
-                codec.encode(vectors.row(first + j), &mut work, code);
+                codec.encode(vectors.view(first + j, &mut buffer), &mut work, code);
             }
             Ok(())
         })

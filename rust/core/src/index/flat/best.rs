@@ -23,7 +23,7 @@ impl Best {
     /// Compares `query` with row `i`.
     #[inline(always)]
     pub fn offer(&mut self, rows: &Rows, query: &[f32], i: usize) {
-        let distance = rows.space.distance(query, rows.stored(i));
+        let distance = rows.distance(query, i);
         self.enter((key::ordered(rows.space.shown(distance)), rows.ids()[i]));
     }
 

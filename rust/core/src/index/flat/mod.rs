@@ -20,6 +20,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::index::memory::{Part, SPARE};
+use crate::index::packed::Storage;
 use crate::index::rows::Rows;
 use crate::index::space::Space;
 use crate::matrix::Matrix;
@@ -40,7 +41,7 @@ pub struct Flat {
 impl Flat {
     pub fn new(dim: usize, metric: Metric) -> Result<Self> {
         Ok(Self {
-            rows: Rows::new(Space::new(dim, metric)?),
+            rows: Rows::new(Space::new(dim, metric)?, Storage::Float32),
         })
     }
 
@@ -115,6 +116,7 @@ impl Flat {
             rows: Rows::read(
                 &mut reader,
                 space,
+                Storage::Float32,
                 head[2] as usize,
                 0,
                 head.get(3).map(|&id| id as i64),

@@ -66,15 +66,14 @@ pub fn compare(
     let size = (BLOCK_VALUES / values).next_multiple_of(32);
     let size = size.clamp(32, BLOCK_ROWS).min(numbers.len().max(1));
     let mut products = vec![0.0; size * queries.len()];
-    let mut block: Vec<&[f32]> = Vec::with_capacity(size);
+    let mut unpacked = Vec::new();
     let mut offsets = Vec::with_capacity(size);
     let (mut space, mut found) = (Aligned::default(), Vec::with_capacity(size));
     let mut done = 0;
     while done < numbers.len() {
         workers.check()?;
         let part = numbers.part(done..numbers.len().min(done + size));
-        block.clear();
-        block.extend(part.iter().map(|row| rows.stored(row)));
+        let block = rows.views(part.iter(), &mut unpacked);
         offsets.clear();
         offsets.extend(block.iter().map(|row| bounds.offset(row)));
         let products = &mut products[..block.len() * queries.len()];

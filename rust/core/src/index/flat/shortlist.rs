@@ -97,7 +97,7 @@ impl Shortlist {
     fn resolve(&mut self, rows: &Rows, values: &[f32]) {
         for (i, entry) in self.entries.iter().enumerate() {
             if let Some(next) = self.entries.get(i + AHEAD) {
-                crate::simd::prefetch(rows.stored(next.row as usize), LINES);
+                rows.ask_for(next.row as usize, LINES);
             }
             if entry.closeness >= self.least {
                 self.best.offer(rows, values, entry.row as usize);

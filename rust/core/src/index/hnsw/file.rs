@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::index::codes::{Coding, Look};
+use crate::index::packed::Storage;
 use crate::index::rows::{MAX_ROWS, Rows};
 use crate::index::space::Space;
 use crate::persist::{Check, Reader, Writer};
@@ -38,6 +39,7 @@ impl Hnsw {
             self.rows.largest_id() as u64,
             (self.rows.visible() - self.rows.live()) as u64,
         ];
+        let storage = [self.rows.storage().code()];
         // A change that is under way may have coded all rows anew, and looked at the new ones.
         let journal = self.pending.as_ref();
         let coding = journal.and_then(|journal| journal.coding.as_ref());
@@ -48,6 +50,7 @@ impl Hnsw {
         let coding_head = coding.head(unseen.saturating_sub(pending as u64));
         let writer = Writer::new(KIND)
             .section("head", &head)
+            .section("storage", &storage)
             .section("coding", &coding_head);
         with(
             coding
@@ -116,7 +119,11 @@ impl Hnsw {
             return Err(reader.damaged(impossible));
         }
         let entry = u32::try_from(head[6]).map_err(|_| reader.damaged(impossible))?;
-        let mut rows = Rows::read(&mut reader, space, len, hidden, largest_id)?;
+        // Older files hold float32 alone and do not say so.
+        let storage = reader.section_if_present::<u64>("storage", 1)?;
+        let storage = Storage::of_code(storage.map_or(0, |storage| storage[0]))
+            .ok_or_else(|| reader.damaged(impossible))?;
+        let mut rows = Rows::read(&mut reader, space, storage, len, hidden, largest_id)?;
         match Coding::read(&mut reader, &space, len)? {
             Some(coding) => rows.coding = coding,
             // Files of format 1 have no codes.

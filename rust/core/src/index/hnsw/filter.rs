@@ -192,10 +192,9 @@ impl Hnsw {
             count,
             distance: |node: u32| {
                 count.compare(1);
-                let row = self.rows.stored(node as usize);
-                self.rows.space.distance(query, row)
+                self.rows.distance(query, node as usize)
             },
-            ask_for: |node: u32| prefetch(self.rows.stored(node as usize), LINES),
+            ask_for: |node: u32| self.rows.ask_for(node as usize, LINES),
         };
         let start = self.start_of(query, entry, count);
         if !walk.run(start, scratch) {

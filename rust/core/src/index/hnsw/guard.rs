@@ -94,7 +94,8 @@ impl Hnsw {
     /// What a walk towards a row comes to, if not the row or a copy of it.
     fn look_for(&self, row: u32) -> Option<Vec<Candidate>> {
         let walk = self.walk();
-        let query = self.rows.stored(row as usize);
+        let mut buffer = Vec::new();
+        let query = self.rows.view(row as usize, &mut buffer);
         let own = self.rows.between(row as usize, row as usize);
         let entry = self.graph.entry()?;
         self.scratches.with(|scratch| {

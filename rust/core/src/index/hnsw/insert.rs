@@ -49,7 +49,8 @@ impl Hnsw {
     fn plan_by(&self, exact: bool, node: usize, linked: usize) -> Option<Plan> {
         let own = self.graph.level(node as u32);
         let ef = self.params().ef_construction;
-        let query = self.rows.stored(node);
+        let mut buffer = Vec::new();
+        let query = self.rows.view(node, &mut buffer);
         let mut mates: Vec<Candidate> = (linked..node)
             .map(|mate| Candidate::new(self.rows.between_by(exact, node, mate), mate as u32))
             .collect();

@@ -32,6 +32,7 @@ mod walk;
 mod within;
 
 use crate::error::Result;
+use crate::index::packed::Storage;
 use crate::index::rows::Rows;
 use crate::index::space::Space;
 use crate::metric::Metric;
@@ -57,12 +58,18 @@ pub struct Hnsw {
 impl Hnsw {
     pub fn new(dim: usize, metric: Metric, params: Params) -> Result<Self> {
         Ok(Self {
-            rows: Rows::new(Space::new(dim, metric)?),
+            rows: Rows::new(Space::new(dim, metric)?, Storage::Float32),
             graph: Graph::new(params),
             pending: None,
             scratches: scratch::Scratches::default(),
             filter_scratches: scratch::Scratches::default(),
         })
+    }
+
+    /// The same without rows, which are to be kept in another way.
+    pub fn storing(mut self, storage: Storage) -> Self {
+        self.rows = Rows::new(self.rows.space, storage);
+        self
     }
 
     pub fn params(&self) -> Params {

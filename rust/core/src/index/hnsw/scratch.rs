@@ -1,6 +1,6 @@
 //! Working memory of a walk, kept from one to the next.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use crate::index::codes::{Query, Work};
 use crate::index::key;
@@ -100,32 +100,40 @@ impl Scratch {
     }
 }
 
-/// Scratches at rest.
-#[derive(Debug, Default)]
-pub struct Scratches<S = Scratch>(Mutex<Vec<S>>);
+/// Scratches at rest, each behind a lock of its own.
+#[derive(Debug)]
+pub struct Scratches<S = Scratch>([Mutex<Option<S>>; KEPT]);
 
 /// Scratches kept at rest; more threads than this allocate.
 const KEPT: usize = 64;
+
+impl<S> Default for Scratches<S> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Mutex::new(None)))
+    }
+}
 
 impl<S: Default> Scratches<S> {
     /// Calls `with` with a scratch.
     ///
     /// Never waits: a lock held by another thread when this process was forked is never released.
     pub fn with<R>(&self, with: impl FnOnce(&mut S) -> R) -> R {
-        let rested = self.0.try_lock().ok().and_then(|mut rest| rest.pop());
+        let rested = self.free().find_map(|mut place| place.take());
         let mut scratch = rested.unwrap_or_default();
         let result = with(&mut scratch);
-        if let Ok(mut rest) = self.0.try_lock()
-            && rest.len() < KEPT
-        {
-            rest.push(scratch);
+        if let Some(mut place) = self.free().find(|place| place.is_none()) {
+            *place = Some(scratch);
         }
         result
     }
 
     /// Bytes that those at rest hold, `of` each.
     pub fn bytes(&self, of: impl Fn(&S) -> usize) -> usize {
-        let rest = self.0.try_lock();
-        rest.map_or(0, |rest| rest.iter().map(of).sum())
+        self.free().filter_map(|place| place.as_ref().map(&of)).sum()
+    }
+
+    /// The places that nobody holds at the moment.
+    fn free(&self) -> impl Iterator<Item = MutexGuard<'_, Option<S>>> {
+        self.0.iter().filter_map(|place| place.try_lock().ok())
     }
 }

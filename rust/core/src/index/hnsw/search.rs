@@ -6,7 +6,6 @@ use crate::index::flat::exact;
 use crate::index::hits::{Hit, Hits};
 use crate::matrix::Matrix;
 use crate::pool::Workers;
-use crate::simd::prefetch;
 
 use super::Hnsw;
 use super::count::{Count, Uncounted};
@@ -121,11 +120,10 @@ impl Hnsw {
         let pool = &mut scratch.pool;
         for i in 0..pool.len() {
             if let Some(next) = pool.get(i + AHEAD) {
-                prefetch(self.rows.stored(next.node() as usize), usize::MAX);
+                self.rows.ask_for(next.node() as usize, usize::MAX);
             }
             let node = pool[i].node();
-            let stored = self.rows.stored(node as usize);
-            pool[i] = Entry::new(self.rows.space.distance(query, stored), node);
+            pool[i] = Entry::new(self.rows.distance(query, node as usize), node);
         }
         blurred(pool.len(), |i| pool[i].distance())
     }
@@ -134,8 +132,7 @@ impl Hnsw {
     pub(super) fn is_blurred(&self, query: &[f32], pool: &[Entry]) -> bool {
         self.rows.coding.codes.is_some()
             && blurred(pool.len(), |i| {
-                let stored = self.rows.stored(pool[i].node() as usize);
-                self.rows.space.distance(query, stored)
+                self.rows.distance(query, pool[i].node() as usize)
             })
     }
 
@@ -145,8 +142,8 @@ impl Hnsw {
             self.rows
                 .aim_at(query, &mut scratch.work, &mut scratch.query);
             let start = self.walk_counting(count).descend(query, entry, 0, scratch);
-            let stored = self.rows.stored(start.node() as usize);
-            Candidate::new(self.rows.space.distance(query, stored), start.node())
+            let node = start.node();
+            Candidate::new(self.rows.distance(query, node as usize), node)
         })
     }
 }

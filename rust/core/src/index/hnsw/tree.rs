@@ -122,6 +122,6 @@ impl<'a> Tree<'a> {
     }
 
     fn equal(&self, a: u32, b: u32) -> bool {
-        self.rows.stored(a as usize) == self.rows.stored(b as usize)
+        self.rows.same(a as usize, b as usize)
     }
 }

@@ -61,14 +61,13 @@ impl<C: Count> Walk<'_, C> {
             if let Some(&next) = fresh.get(i + AHEAD) {
                 self.ask_for(next);
             }
-            let stored = self.rows.stored(row as usize);
-            self.rows.space.distance(query, stored)
+            self.rows.distance(query, row as usize)
         }));
     }
 
     #[inline(always)]
     fn ask_for(&self, node: u32) {
-        prefetch(self.rows.stored(node as usize), LINES);
+        self.rows.ask_for(node as usize, LINES);
     }
 
     /// The distance of one row, as a walk measures it.
@@ -212,7 +211,7 @@ impl<C: Count> Walk<'_, C> {
 
     /// Whether two rows hold the same vector.
     pub fn equal(&self, a: u32, b: u32) -> bool {
-        a == b || self.rows.stored(a as usize) == self.rows.stored(b as usize)
+        self.rows.same(a as usize, b as usize)
     }
 }
 

@@ -6,7 +6,6 @@ use crate::index::hits::Hit;
 use crate::index::ranges::{Ranges, Reach, Room};
 use crate::matrix::Matrix;
 use crate::pool::Workers;
-use crate::simd::prefetch;
 
 use super::Hnsw;
 use super::count::Uncounted;
@@ -99,12 +98,9 @@ impl Hnsw {
         loop {
             fresh
                 .iter()
-                .for_each(|&row| prefetch(self.rows.stored(row as usize), LINES));
+                .for_each(|&row| self.rows.ask_for(row as usize, LINES));
             for &row in &*fresh {
-                let distance = self
-                    .rows
-                    .space
-                    .distance(query, self.rows.stored(row as usize));
+                let distance = self.rows.distance(query, row as usize);
                 pool.enter(Candidate::new(distance, row));
                 let distance = self.rows.space.shown(distance);
                 if f64::from(distance) > radius {
