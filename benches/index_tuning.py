@@ -27,11 +27,12 @@ PAGE = ROOT / "docs" / "index-tuning.md"
 FIGURES = ROOT / "docs" / "figures"
 RESULTS = FIGURES / "index-tuning.json"
 
-ROWS, QUERIES, K = 10_000, 500, 10
+ROWS, QUERIES, K = 60_000, 500, 10
 EFS = (10, 15, 20, 30, 40, 60, 80, 120, 160, 240, 400)
-SETTINGS = [(8, 200), (16, 200), (32, 200), (16, 50), (16, 100), (16, 400)]
-DEFAULT = (16, 200)
-PASSES = 15
+DEFAULT = {"m": 16, "ef_construction": 200, "storage": "float32"}
+VARIED = {"m": (8, 32), "ef_construction": (50, 100, 400), "storage": ("float16", "int8")}
+SETTINGS = [DEFAULT, *(DEFAULT | {name: value} for name in VARIED for value in VARIED[name])]
+PASSES = 7
 TARGETS = (0.95, 0.99, 0.999)
 # A block of the page that `write` fills in.
 BLOCK = re.compile(r"(<!-- measured: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -55,12 +56,12 @@ def seconds_of(work):
     return time.process_time() - start
 
 
-def build(vectors, m, ef_construction):
-    index = HNSW(vectors.shape[1], metric="l2", m=m, ef_construction=ef_construction)
+def build(vectors, setting):
+    index = HNSW(vectors.shape[1], metric="l2", **setting)
     seconds = seconds_of(lambda: index.add(vectors))
     sizes = {k: v for k, v in index.stats()._asdict().items() if k.startswith("bytes_")}
     sizes["bytes_codes"] = index.memory_usage()["codes"]
-    return index, {"m": m, "ef_construction": ef_construction, "seconds": seconds, **sizes}
+    return index, {**setting, "seconds": seconds, **sizes}
 
 
 def measure(path):
@@ -71,7 +72,7 @@ def measure(path):
     exact.add(vectors)
     with use_threads(1):
         truth = exact.search(queries, K).ids
-        built = [build(vectors, *setting) for setting in SETTINGS]
+        built = [build(vectors, setting) for setting in SETTINGS]
         speeds = {}
         # Passes take turns, so that a disturbance meets all settings.
         for _ in range(PASSES):
@@ -88,7 +89,7 @@ def measure(path):
                 point = {"ef": ef, "recall": hits / truth.size, "queries_per_second": speed}
                 figures["curve"].append(point)
     return {
-        "data": f"the first {ROWS:,} images of Fashion-MNIST, {vectors.shape[1]} dimensions, l2",
+        "data": f"the {ROWS:,} training images of Fashion-MNIST, {vectors.shape[1]} dimensions, l2",
         "dim": vectors.shape[1],
         "rows": ROWS,
         "queries": QUERIES,
@@ -118,22 +119,38 @@ def speeds(build):
     return cells
 
 
-def settings_table(results, fixed):
-    """One row for each value of the parameter that is not `fixed`."""
-    name = "m" if fixed == "ef_construction" else "ef_construction"
-    default = DEFAULT[("m", "ef_construction").index(fixed)]
+def varying(results, name):
+    """The builds that differ from the default in this parameter alone, and the default's."""
+    others = {key: value for key, value in DEFAULT.items() if key != name}
+    builds = [b for b in results["builds"] if others.items() <= b.items()]
+    return sorted(builds, key=lambda b: b[name])
+
+
+def settings_table(results, name):
+    """One row for each value of a parameter."""
     rows = []
-    for figures in sorted(results["builds"], key=lambda figures: figures[name]):
-        if figures[fixed] == default:
-            links = (figures["bytes_links"] + figures["bytes_upper"]) / results["rows"]
-            rows.append((figures[name], f"{figures['seconds']:.1f}", f"{links:.0f}",
-                         *speeds(figures)))  # fmt: skip
+    for figures in varying(results, name):
+        links = (figures["bytes_links"] + figures["bytes_upper"]) / results["rows"]
+        rows.append((figures[name], f"{figures['seconds']:.1f}", f"{links:.0f}", *speeds(figures)))
     names = [f"queries/s at recall {target:g} (ef)" for target in TARGETS]
     return table((f"`{name}`", "build, s", "links, bytes a vector", *names), rows)
 
 
+def storage_table(results):
+    rows = []
+    for figures in varying(results, "storage"):
+        size = sum(v for k, v in figures.items() if k.startswith("bytes_")) / results["rows"]
+        share = size / (4 * results["dim"])
+        most = max(point["recall"] for point in figures["curve"])
+        rows.append((f'`"{figures["storage"]}"`', f"{size:,.0f}", f"{share:.2f}",
+                     f"{figures['seconds']:.1f}", f"{most:.4f}", *speeds(figures)))  # fmt: skip
+    names = [f"queries/s at recall {target:g} (ef)" for target in TARGETS]
+    sizes = ("bytes a vector", "of float32 vectors")
+    return table(("`storage`", *sizes, "build, s", f"recall at ef {EFS[-1]}", *names), rows)
+
+
 def ef_table(results):
-    (figures,) = (f for f in results["builds"] if (f["m"], f["ef_construction"]) == DEFAULT)
+    (figures,) = (f for f in results["builds"] if DEFAULT.items() <= f.items())
     rows = [
         (p["ef"], f"{p['recall']:.4f}", f"{p['queries_per_second']:,.0f}") for p in figures["curve"]
     ]
@@ -150,9 +167,7 @@ def source(results):
 
 def memory_table(results):
     rows = []
-    for figures in sorted(results["builds"], key=lambda figures: figures["m"]):
-        if figures["ef_construction"] != DEFAULT[1]:
-            continue
+    for figures in varying(results, "m"):
         parts = {k[6:]: v / results["rows"] for k, v in figures.items() if k.startswith("bytes_")}
         rest = parts["ids"] + parts["nodes"]
         names = ("vectors", "codes", "links", "upper")
@@ -165,8 +180,9 @@ def memory_table(results):
 BLOCKS = {
     "source": source,
     "ef": ef_table,
-    "m": lambda results: settings_table(results, "ef_construction"),
-    "ef-construction": lambda results: settings_table(results, "m"),
+    "m": lambda results: settings_table(results, "m"),
+    "ef-construction": lambda results: settings_table(results, "ef_construction"),
+    "storage": storage_table,
     "memory": memory_table,
 }
 
@@ -183,15 +199,13 @@ def draw(results):
     mpl.rcParams["svg.hashsalt"] = "ruvector"  # equal figures give equal files
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
-    for name, fixed in (("m", "ef_construction"), ("ef_construction", "m")):
-        default = DEFAULT[("m", "ef_construction").index(fixed)]
+    for name in ("m", "ef_construction"):
         figure, axes = plt.subplots(figsize=(6, 4))
-        for build in sorted(results["builds"], key=lambda build: build[name]):
-            if build[fixed] == default:
-                points = [point for point in build["curve"] if point["recall"] < 1]
-                lost = [1 - point["recall"] for point in points]
-                speed = [point["queries_per_second"] for point in points]
-                axes.plot(lost, speed, marker="o", markersize=3, label=f"{name} = {build[name]}")
+        for build in varying(results, name):
+            points = [point for point in build["curve"] if point["recall"] < 1]
+            lost = [1 - point["recall"] for point in points]
+            speed = [point["queries_per_second"] for point in points]
+            axes.plot(lost, speed, marker="o", markersize=3, label=f"{name} = {build[name]}")
         marks = (0.2, 0.1, 0.05, 0.01, 0.001, 0.0001)
         axes.set(xscale="log", yscale="log", xlabel=f"recall@{results['k']}")
         axes.set_ylabel("queries a second, one thread")

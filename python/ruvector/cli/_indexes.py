@@ -42,6 +42,7 @@ def describe(index: Index, path: str) -> dict[str, Any]:
         levels = statistics.pop("level_counts")
         del statistics["rows"]
         facts.update(m=index.m, ef_construction=index.ef_construction, seed=index.seed)
+        facts.update(storage=index.storage)
         facts.update(levels=len(levels), **statistics)
     return facts
 

@@ -17,7 +17,7 @@ from ruvector.cli._table import table
 from ruvector.errors import InvalidArgumentError
 from ruvector.graph_files import read_array
 from ruvector.index import HNSW, FlatIndex
-from ruvector.index.base import METRICS
+from ruvector.index.base import METRICS, STORAGES
 
 __all__ = ["configure", "render", "run"]
 
@@ -61,6 +61,9 @@ def _build_arguments(parser: argparse.ArgumentParser) -> None:
         "--ef-construction", type=int, default=200, help="candidates for links (default: 200)"
     )
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument(
+        "--storage", choices=STORAGES, default="float32", help="what is kept (default: float32)"
+    )
 
 
 def _build(args: argparse.Namespace) -> Result:
@@ -81,6 +84,7 @@ def _build(args: argparse.Namespace) -> Result:
             m=args.m,
             ef_construction=args.ef_construction,
             seed=args.seed,
+            storage=args.storage,
         )
     start = time.perf_counter()
     index.add(vectors, ids)

@@ -11,9 +11,12 @@ from ruvector.arrays import as_floats, as_ids, check_bool, check_int, check_real
 from ruvector.errors import InvalidTypeError
 from ruvector.index.where import Filter, Where, as_where
 
-__all__ = ["MAX_DIM", "MAX_K", "METRICS", "BaseIndex", "as_limit", "as_path", "as_rows"]
+__all__ = ["MAX_DIM", "MAX_K", "METRICS", "STORAGES", "BaseIndex", "as_limit", "as_path", "as_rows"]
 
 METRICS = ("cosine", "l2", "ip")
+
+#: What an index may keep of its vectors.
+STORAGES = ("float32", "float16", "int8")
 MAX_DIM = 2**20
 MAX_K = 2**31 - 1
 MAX_RESULTS = 2**28

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from ruvector import _core
 from ruvector.arrays import check_bool, check_choice, check_int
-from ruvector.index.base import MAX_DIM, MAX_K, METRICS, as_path, as_rows
+from ruvector.index.base import MAX_DIM, MAX_K, METRICS, STORAGES, as_path, as_rows
 from ruvector.index.graph import GraphIndex
 from ruvector.index.hnswlib_file import read_hnswlib
 from ruvector.index.results import SearchResult
@@ -16,9 +16,6 @@ from ruvector.index.where import Where, as_where
 __all__ = ["HNSW"]
 
 _UINT64_MAX = 2**64 - 1
-
-#: What an index may keep of its vectors.
-STORAGES = ("float32", "int8")
 
 
 class HNSW(GraphIndex):
@@ -40,6 +37,11 @@ class HNSW(GraphIndex):
     seed : int, default 0
         Decides the levels, 0 to 2**64 - 1. Same data, order, calls and seed give the same graph
         for any number of threads.
+    storage : {"float32", "float16", "int8"}, default "float32"
+        What is kept of a vector. "float16" keeps halves: 11 bits of each value, values up to
+        65,504, and what is smaller than 6e-8 becomes 0. "int8" keeps ``dim + 8`` bytes, or one
+        more: each value is rounded to one of 256 equal steps from the vector's smallest to its
+        largest value.
 
     Raises
     ------
@@ -48,6 +50,10 @@ class HNSW(GraphIndex):
 
     Notes
     -----
+    With another `storage` than "float32" the index knows the rounded vectors alone: `get` returns
+    them, and distances are those of the query, which is not rounded, from them. The smaller
+    storages take time to unpack vectors where they are compared in full.
+
     Threads may share an index. Searches go on while another thread changes it, and see all of a
     change or nothing; changes wait for each other. A child forked meanwhile can use the index
     unless a change was under way: then it gets `BrokenIndexError` and must load it again. Every
@@ -62,10 +68,11 @@ class HNSW(GraphIndex):
     after a projection onto the directions of most variance, as in [2]_, in the fewest of 64 to 512
     bytes by which 96 % of the ten nearest are found; otherwise in ``dim + 8`` bytes, rounded up to
     a multiple of 64; not at all where those would find less than 85 %, nor beyond 2**14
-    dimensions. Additions that make the vectors four times as many decide anew. Building and
-    `search` without `where` walk by these bytes, and the `ef` vectors that a search ends with are
-    compared again in float32; `range_search`, and `search` with `where`, compare float32 on level
-    0. Distances returned are always those of the float32 vectors, and results are in their order.
+    dimensions, nor beyond 120 with a smaller `storage`. Additions that make the vectors four times
+    as many decide anew. Building and `search` without `where` walk by these bytes, and the `ef`
+    vectors that a search ends with are compared again in float32; `range_search`, and `search`
+    with `where`, compare float32 on level 0. Distances returned are always those of the float32
+    vectors, and results are in their order.
 
     References
     ----------
@@ -260,6 +267,7 @@ class HNSW(GraphIndex):
         m: int | None = None,
         ef_construction: int | None = None,
         seed: int = 0,
+        storage: str = "float32",
     ) -> "HNSW":
         """Build an index from a file that hnswlib's ``save_index`` wrote.
 
@@ -281,6 +289,8 @@ class HNSW(GraphIndex):
             By default the file's.
         seed : int, default 0
             Decides the levels.
+        storage : {"float32", "float16", "int8"}, default "float32"
+            What is kept of a vector.
 
         Returns
         -------
@@ -318,6 +328,7 @@ class HNSW(GraphIndex):
             if ef_construction is None
             else ef_construction,
             seed=seed,
+            storage=storage,
         )
         index.add(held.vectors, ids=held.ids)
         return index

@@ -269,6 +269,7 @@ impl Rows {
     ) -> Result<Vec<i64>> {
         self.check_writable()?;
         self.space.check(vectors, "vectors")?;
+        self.storage().check(vectors, self.space.metric)?;
         let end = self.len() + vectors.rows();
         if end > MAX_ROWS {
             return Err(Error::invalid(
@@ -535,7 +536,7 @@ impl Rows {
             }
             if let Some(&norm) = self.norms.get(i) {
                 let unit = if norm > 0.0 { 1.0 } else { 0.0 };
-                if !norm.is_finite() || norm < 0.0 || (length - unit).abs() > 1e-4 {
+                if !norm.is_finite() || norm < 0.0 || (length - unit).abs() > 1e-3 {
                     return Err(format!("row {i} has length {length}, not {unit}"));
                 }
             }

@@ -71,14 +71,14 @@ impl Vectors {
     pub fn new(dim: usize, storage: Storage) -> Self {
         match storage {
             Storage::Float32 => Float32(Lines::new(dim)),
-            Storage::Int8 => Small(Packed::new(dim)),
+            Storage::Float16 | Storage::Int8 => Small(Packed::new(dim, storage)),
         }
     }
 
     pub fn storage(&self) -> Storage {
         match self {
             Float32(_) => Storage::Float32,
-            Small(_) => Storage::Int8,
+            Small(packed) => packed.storage,
         }
     }
 
@@ -229,11 +229,15 @@ impl Vectors {
                     dim,
                 ))
             }
-            _ => {
-                let count = Packed::new(dim).table.per_row().saturating_mul(len);
+            Storage::Float16 | Storage::Int8 => {
+                let count = Packed::new(dim, storage)
+                    .table
+                    .per_row()
+                    .saturating_mul(len);
                 Small(Packed::from_data(
                     reader.store("packed vectors", count, Check::Later)?,
                     dim,
+                    storage,
                 ))
             }
         })

@@ -27,7 +27,7 @@ pub struct Adding<'a> {
 
 pub enum Step {
     /// Room, and the rows to be replaced.
-    Room(Room, Vec<usize>),
+    Room(Box<Room>, Vec<usize>),
     Append(Range<usize>),
 }
 
@@ -62,7 +62,7 @@ impl Change<Flat> for Adding<'_> {
             let room = index.rows.room(self.vectors.rows())?;
             self.ids = Some(ids);
             self.first = index.rows.len();
-            return Ok(Some(Step::Room(room, replaced)));
+            return Ok(Some(Step::Room(Box::new(room), replaced)));
         }
         let start = index.rows.len() - self.first;
         let end = self.vectors.rows().min(start + CHUNK);

@@ -129,7 +129,9 @@ impl<S: Default> Scratches<S> {
 
     /// Bytes that those at rest hold, `of` each.
     pub fn bytes(&self, of: impl Fn(&S) -> usize) -> usize {
-        self.free().filter_map(|place| place.as_ref().map(&of)).sum()
+        self.free()
+            .filter_map(|place| place.as_ref().map(&of))
+            .sum()
     }
 
     /// The places that nobody holds at the moment.
