@@ -4,7 +4,7 @@ use super::Hnsw;
 use super::count::Uncounted;
 use super::graph::EMPTY;
 use super::scratch::Entry;
-use super::select::select;
+use super::select::{Choice, Measure, select};
 use super::walk::Walk;
 use crate::index::candidate::Candidate;
 
@@ -50,12 +50,11 @@ impl Hnsw {
         let own = self.graph.level(node as u32);
         let ef = self.params().ef_construction;
         let query = self.rows.stored(node);
-        let mut mates: Vec<Candidate> = (linked..node)
-            .map(|mate| Candidate::new(self.rows.between_by(exact, node, mate), mate as u32))
-            .collect();
-        mates.sort_unstable();
+        let mates: Vec<u32> = (linked as u32..node as u32).collect();
         let mut plan = vec![Vec::new(); usize::from(own) + 1];
         self.scratches.with(|scratch| {
+            let measure = &mut scratch.measure;
+            let mates = measure.sorted(&self.rows, exact, node as u32, &mates);
             let walk = Walk {
                 exact,
                 ..self.walk()
@@ -88,10 +87,13 @@ impl Hnsw {
                 found.extend(peers.take(ef));
                 found.sort_unstable();
                 found.truncate(ef);
-                let capacity = self.params().capacity(level);
-                let fill = self.params().m / 2;
-                plan[usize::from(level)] =
-                    select(&self.rows, &found, capacity, fill, exact, |_| false);
+                let choice = Choice {
+                    capacity: self.params().capacity(level),
+                    fill: self.params().m / 2,
+                    exact,
+                };
+                let measure = &mut scratch.measure;
+                plan[usize::from(level)] = select(&self.rows, &found, choice, measure, |_| false);
             }
             Some(Plan { links: plan, exact })
         })
@@ -148,6 +150,7 @@ impl Hnsw {
         target: u32,
         sources: &[Candidate],
         exact: bool,
+        measure: &mut Measure,
     ) -> Vec<u32> {
         let links = self.graph.links(level, target);
         let capacity = self.params().capacity(level);
@@ -155,21 +158,19 @@ impl Hnsw {
             let sources = sources.iter().map(|source| source.node());
             return links.iter().copied().chain(sources).collect();
         }
-        let near = links.iter().copied();
-        for link in near.chain(sources.iter().map(|source| source.node())) {
+        let sources = sources.iter().map(|source| source.node());
+        let offered: Vec<u32> = links.iter().copied().chain(sources).collect();
+        for &link in &offered {
             self.rows.ask_for_code(link as usize);
         }
-        let sources = sources.iter().map(|source| source.node());
-        let offered = links.iter().copied().chain(sources);
-        let mut candidates: Vec<Candidate> = offered
-            .map(|link| {
-                let distance = self.rows.between_by(exact, target as usize, link as usize);
-                Candidate::new(distance, link)
-            })
-            .collect();
-        candidates.sort_unstable();
+        let candidates = measure.sorted(&self.rows, exact, target, &offered);
         let kept = |link| level == 0 && self.graph.is_kept(target, link);
-        select(&self.rows, &candidates, capacity, capacity, exact, kept)
+        let choice = Choice {
+            capacity,
+            fill: capacity,
+            exact,
+        };
+        select(&self.rows, &candidates, choice, measure, kept)
             .into_iter()
             .map(Candidate::node)
             .collect()

@@ -1,15 +1,94 @@
 //! Which of many candidates become links.
 
+use crate::index::codes::Query;
 use crate::index::rows::Rows;
 
 use crate::index::candidate::Candidate;
 
-/// Chooses up to `capacity` of `candidates` (nearest first): Malkov and Yashunin's algorithm 4.
+/// Candidates measured together against one that was chosen: those further on may never be needed.
+const BLOCK: usize = 48;
+
+/// Distances between stored rows, many at a time.
+#[derive(Debug, Default)]
+pub struct Measure {
+    query: Query,
+    values: Vec<f32>,
+    numbers: Vec<u32>,
+    apart: Vec<bool>,
+}
+
+impl Measure {
+    /// The distances of `others` from a row, for ordering: by codes where there are any and `exact`
+    /// is not asked for. They have the bits of [`Rows::between_by`].
+    pub fn distances(&mut self, rows: &Rows, exact: bool, row: u32, others: &[u32]) -> &[f32] {
+        match &rows.coding.codes {
+            Some(codes) if !exact => {
+                rows.aim(row as usize, &mut self.query);
+                codes.distances(&mut self.query, others, &mut self.values);
+            }
+            _ => {
+                let distance = |&other| rows.between_by(exact, row as usize, other as usize);
+                self.values.clear();
+                self.values.extend(others.iter().map(distance));
+            }
+        }
+        &self.values
+    }
+
+    /// `others` with their distances from a row, nearest first.
+    pub fn sorted(&mut self, rows: &Rows, exact: bool, row: u32, others: &[u32]) -> Vec<Candidate> {
+        let distances = self.distances(rows, exact, row, others);
+        let pairs = distances.iter().zip(others);
+        let mut sorted: Vec<Candidate> = pairs
+            .map(|(&distance, &other)| Candidate::new(distance, other))
+            .collect();
+        sorted.sort_unstable();
+        sorted
+    }
+
+    /// Which of `others` are further from `with` than from what their own distances are from.
+    pub fn apart(
+        &mut self,
+        rows: &Rows,
+        exact: bool,
+        with: Candidate,
+        others: &[Candidate],
+    ) -> &[bool] {
+        let mut numbers = std::mem::take(&mut self.numbers);
+        numbers.clear();
+        numbers.extend(others.iter().map(|other| other.node()));
+        self.distances(rows, exact, with.node(), &numbers);
+        self.numbers = numbers;
+        self.apart.clear();
+        let pairs = self.values.iter().zip(others);
+        let apart = pairs.map(|(&distance, other)| distance > other.distance());
+        self.apart.extend(apart);
+        &self.apart
+    }
+
+    /// Bytes it holds.
+    pub fn bytes(&self) -> usize {
+        let words = self.values.capacity() + self.numbers.capacity();
+        self.query.bytes() + words * size_of::<f32>() + self.apart.capacity()
+    }
+}
+
+/// How links are chosen.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice {
+    /// At most so many.
+    pub capacity: usize,
+    /// Where fewer remain, the nearest of those passed over follow.
+    pub fill: usize,
+    /// Whether distances are taken in full precision though there are codes.
+    pub exact: bool,
+}
+
+/// Chooses among `candidates` (nearest first): Malkov and Yashunin's algorithm 4.
 ///
 /// A candidate is passed over when it is no further from one already chosen than from the row
-/// itself, so links point in different directions and one of several equal rows is enough. Where
-/// fewer than `fill` remain, the nearest of those passed over follow. `kept` ones are always
-/// chosen; there must not be more of them than `capacity`.
+/// itself, so links point in different directions and one of several equal rows is enough. `kept`
+/// ones are always chosen; there must not be more of them than there is capacity.
 ///
 /// New rows choose up to `2m` on level 0 and fill to m/2, pruned lists fill up. Measured one run
 /// each at equal ef: choosing 2m instead of m took Gaussian 20,000 × 128 (cosine, ef 400) from
@@ -18,36 +97,60 @@ use crate::index::candidate::Candidate;
 pub fn select(
     rows: &Rows,
     candidates: &[Candidate],
-    capacity: usize,
-    fill: usize,
-    exact: bool,
+    choice: Choice,
+    measure: &mut Measure,
     kept: impl Fn(u32) -> bool,
 ) -> Vec<Candidate> {
+    let capacity = choice.capacity;
     if candidates.len() <= capacity {
         return candidates.to_vec();
     }
-    let mut reserved = candidates.iter().filter(|c| kept(c.node())).count();
+    let nodes = candidates.iter().map(|candidate| candidate.node());
+    let kept: Vec<u32> = nodes.filter(|&node| kept(node)).collect();
+    let mut reserved = kept.len();
     let mut chosen: Vec<Candidate> = Vec::with_capacity(capacity);
-    let mut pruned: Vec<Candidate> = Vec::new();
-    for &candidate in candidates {
+    let mut pruned: Vec<Candidate> = Vec::with_capacity(candidates.len());
+    // Those of a block that are not near anything chosen yet.
+    let mut open: Vec<Candidate> = Vec::with_capacity(BLOCK);
+    for block in candidates.chunks(BLOCK) {
+        open.clear();
+        open.extend_from_slice(block);
+        let mut strike = |with: Candidate, open: &mut Vec<Candidate>, from: usize| {
+            let apart = measure.apart(rows, choice.exact, with, &open[from..]);
+            let mut left = from;
+            for (i, &apart) in (from..).zip(apart) {
+                let candidate = open[i];
+                if apart || kept.contains(&candidate.node()) {
+                    open[left] = candidate;
+                    left += 1;
+                } else {
+                    pruned.push(candidate);
+                }
+            }
+            open.truncate(left);
+        };
+        for &other in &chosen {
+            strike(other, &mut open, 0);
+        }
+        let mut next = 0;
+        while chosen.len() < capacity
+            && let Some(&candidate) = open.get(next)
+        {
+            next += 1;
+            if kept.contains(&candidate.node()) {
+                reserved -= 1;
+            } else if chosen.len() + reserved >= capacity {
+                continue;
+            }
+            chosen.push(candidate);
+            strike(candidate, &mut open, next);
+        }
         if chosen.len() == capacity {
-            break;
-        }
-        if kept(candidate.node()) {
-            reserved -= 1;
-            chosen.push(candidate);
-            continue;
-        }
-        let own = candidate.distance();
-        let row = candidate.node() as usize;
-        let apart = |other: &Candidate| rows.between_by(exact, row, other.node() as usize) > own;
-        if chosen.len() + reserved < capacity && chosen.iter().all(apart) {
-            chosen.push(candidate);
-        } else {
-            pruned.push(candidate);
+            return chosen;
         }
     }
-    let missing = fill.saturating_sub(chosen.len());
+    let missing = choice.fill.saturating_sub(chosen.len());
+    pruned.sort_unstable();
     chosen.extend(pruned.into_iter().take(missing));
     chosen
 }
