@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::index::memory::spare;
 use crate::index::room;
 use crate::persist::Store;
+use crate::pool::Workers;
 
 const LANES: usize = 16;
 
@@ -77,6 +78,11 @@ impl Lines {
             data,
             per_row: self.per_row,
         }))
+    }
+
+    /// Touches the memory that `rows` more will take.
+    pub fn touch(&mut self, rows: usize, workers: &Workers<'_>) -> Result<()> {
+        room::touch(&mut self.data, rows * self.per_row, workers)
     }
 
     /// Writes row `from` over row `to`.
