@@ -4,9 +4,16 @@ use super::Hnsw;
 use super::count::Uncounted;
 use super::graph::EMPTY;
 use super::scratch::Entry;
-use super::select::{Choice, Measure, select};
+use super::select::{Choice, Measure, select, select_again};
 use super::walk::Walk;
 use crate::index::candidate::Candidate;
+use crate::metric::Metric;
+
+/// The walk that looks for a new row's links expands the nearest one in so many of the rows it
+/// keeps: the rest are there to choose from. Measured one run each at equal ef: expanding half
+/// instead of all took 14 % less CPU time to build GloVe (200,000 rows), 12 % clustered 200,000 ×
+/// 128 and 10 % Fashion-MNIST, with recall within .0008.
+const REACH: usize = 2;
 
 /// A new row's links.
 pub(super) struct Plan {
@@ -29,6 +36,16 @@ pub(super) struct Incoming {
 impl Hnsw {
     pub(super) fn walk(&self) -> Walk<'_> {
         self.walk_counting(Uncounted)
+    }
+
+    /// How many rows the walk that looks for a new row's links expands. All it keeps under inner
+    /// products, where the way to a row need not lead through ever nearer ones.
+    fn reach(&self) -> usize {
+        let ef = self.params().ef_construction;
+        match self.rows.space.metric {
+            Metric::InnerProduct => ef,
+            _ => ef.div_ceil(REACH).max(self.params().m),
+        }
     }
 
     /// Chooses the links of row `node` among the first `linked` rows and those just before it.
@@ -57,6 +74,7 @@ impl Hnsw {
             let mates = measure.sorted(&self.rows, exact, node as u32, &mates);
             let walk = Walk {
                 exact,
+                reach: self.reach(),
                 ..self.walk()
             };
             let entry = self.graph.entry();
@@ -163,13 +181,22 @@ impl Hnsw {
         for &link in &offered {
             self.rows.ask_for_code(link as usize);
         }
-        let candidates = measure.sorted(&self.rows, exact, target, &offered);
+        let distances = measure.distances(&self.rows, exact, target, &offered);
+        let pairs = distances.iter().zip(&offered);
+        let mut candidates: Vec<Candidate> = pairs
+            .map(|(&distance, &other)| Candidate::new(distance, other))
+            .collect();
         let kept = |link| level == 0 && self.graph.is_kept(target, link);
         let choice = Choice {
             capacity,
             fill: capacity,
             exact,
         };
+        let (old, new) = candidates.split_at(links.len());
+        if let Some(chosen) = select_again(&self.rows, old, new, choice, measure, kept) {
+            return chosen.into_iter().map(Candidate::node).collect();
+        }
+        candidates.sort_unstable();
         select(&self.rows, &candidates, choice, measure, kept)
             .into_iter()
             .map(Candidate::node)

@@ -154,3 +154,147 @@ pub fn select(
     chosen.extend(pruned.into_iter().take(missing));
     chosen
 }
+
+/// What [`select`] would choose among `links`, a full list that it left in this order, and `new`
+/// candidates, where that displaces none of the rows that point in different directions. Then
+/// most of what would be compared again is known: all but the furthest of the others stay.
+pub fn select_again(
+    rows: &Rows,
+    links: &[Candidate],
+    new: &[Candidate],
+    choice: Choice,
+    measure: &mut Measure,
+    kept: impl Fn(u32) -> bool,
+) -> Option<Vec<Candidate>> {
+    let descent = |links: &[Candidate]| links.windows(2).position(|pair| pair[1] < pair[0]);
+    if links.len() < choice.capacity || choice.fill < choice.capacity {
+        return None;
+    }
+    // Those chosen, in order, and those passed over.
+    let (first, rest) = links.split_at(descent(links).map_or(links.len(), |last| last + 1));
+    if descent(rest).is_some() {
+        return None;
+    }
+    let (mut chosen, mut pruned) = (first.to_vec(), rest.to_vec());
+    for &candidate in new {
+        let place = chosen.partition_point(|&other| other < candidate);
+        let numbers: Vec<u32> = chosen.iter().map(|other| other.node()).collect();
+        let distances = measure.distances(rows, choice.exact, candidate.node(), &numbers);
+        let (before, after) = distances.split_at(place);
+        let apart = before.iter().all(|&d| d > candidate.distance());
+        if !apart && !kept(candidate.node()) {
+            let place = pruned.partition_point(|&other| other < candidate);
+            pruned.insert(place, candidate);
+            continue;
+        }
+        let mut later = after.iter().zip(&chosen[place..]);
+        if !later.all(|(&d, other)| d > other.distance() || kept(other.node())) {
+            return None;
+        }
+        chosen.insert(place, candidate);
+    }
+    let room = choice.capacity.checked_sub(chosen.len())?;
+    if pruned.iter().skip(room).any(|other| kept(other.node())) {
+        return None;
+    }
+    pruned.truncate(room);
+    chosen.extend(pruned);
+    Some(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::space::Space;
+    use crate::matrix::Matrix;
+    use crate::metric::Metric;
+    use crate::rng::Stream;
+
+    const DIM: usize = 4;
+
+    fn random_rows(count: usize, seed: u64) -> Rows {
+        let mut stream = Stream::new(seed, 0);
+        let data: Vec<f32> = (0..count * DIM).map(|_| stream.uniform() as f32).collect();
+        let mut rows = Rows::new(Space::new(DIM, Metric::L2).unwrap());
+        let vectors = Matrix::new(&data, count, DIM).unwrap();
+        rows.append(vectors, None).unwrap();
+        rows
+    }
+
+    /// Algorithm 4 as it is written down.
+    fn plainly(rows: &Rows, candidates: &[Candidate], choice: Choice, kept: u32) -> Vec<Candidate> {
+        let (mut chosen, mut pruned) = (Vec::<Candidate>::new(), Vec::new());
+        let mut reserved = candidates.iter().filter(|c| c.node() == kept).count();
+        for &candidate in candidates {
+            let apart = |other: &Candidate| {
+                let distance = rows.between(candidate.node() as usize, other.node() as usize);
+                distance > candidate.distance()
+            };
+            if candidate.node() == kept {
+                reserved -= 1;
+                chosen.push(candidate);
+            } else if chosen.len() + reserved < choice.capacity && chosen.iter().all(apart) {
+                chosen.push(candidate);
+            } else {
+                pruned.push(candidate);
+            }
+        }
+        chosen.truncate(choice.capacity);
+        let missing = choice.fill.saturating_sub(chosen.len());
+        chosen.extend(pruned.into_iter().take(missing));
+        chosen
+    }
+
+    #[test]
+    fn blocks_choose_what_single_comparisons_choose() {
+        for seed in 0..50 {
+            let rows = random_rows(201, seed);
+            let mut measure = Measure::default();
+            let others: Vec<u32> = (1..201).collect();
+            let candidates = measure.sorted(&rows, false, 0, &others);
+            for (capacity, fill) in [(1, 1), (4, 4), (16, 8), (32, 32)] {
+                let choice = Choice {
+                    capacity,
+                    fill,
+                    exact: seed % 2 == 0,
+                };
+                let kept = candidates[candidates.len() - 1 - seed as usize].node();
+                let got = select(&rows, &candidates, choice, &mut measure, |row| row == kept);
+                assert_eq!(got, plainly(&rows, &candidates, choice, kept));
+            }
+        }
+    }
+
+    #[test]
+    fn one_more_leads_to_what_choosing_among_all_does() {
+        let mut again = 0;
+        for seed in 0..200 {
+            let rows = random_rows(42, seed);
+            let mut measure = Measure::default();
+            let choice = Choice {
+                capacity: 16,
+                fill: 16,
+                exact: false,
+            };
+            let others: Vec<u32> = (2..42).collect();
+            let candidates = measure.sorted(&rows, false, 0, &others);
+            let links = select(&rows, &candidates, choice, &mut measure, |_| false);
+            // Where the first one passed over is not nearer than the last one chosen, the list does
+            // not tell which it is.
+            let is_clear = links.windows(2).any(|pair| pair[1] < pair[0]);
+            let new = measure.sorted(&rows, false, 0, &[1]);
+            let kept = |row: u32| row as u64 == 1 + seed % 30;
+            let got = select_again(&rows, &links, &new, choice, &mut measure, kept);
+            if let Some(got) = got
+                && is_clear
+                && !links.iter().any(|link| kept(link.node()))
+            {
+                let mut all = [links, new].concat();
+                all.sort_unstable();
+                assert_eq!(got, select(&rows, &all, choice, &mut measure, kept));
+                again += 1;
+            }
+        }
+        assert!(again > 50, "{again}");
+    }
+}
