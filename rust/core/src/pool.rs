@@ -223,10 +223,10 @@ impl<'a> Workers<'a> {
     }
 }
 
-/// Items in portions of a few percent: what a thread has begun is not shared any more, and at the
+/// Items in small portions: what a thread has begun is not shared any more, and at the
 /// end the others would wait for it.
 fn fine(count: usize, threads: usize) -> impl IndexedParallelIterator<Item = usize> {
-    let portion = count / (32 * threads);
+    let portion = count / (128 * threads);
     (0..count).into_par_iter().with_max_len(portion.max(1))
 }
 
