@@ -184,7 +184,7 @@ impl<'a> Workers<'a> {
         if self.threads == 1 || count <= 1 {
             return (0..count).try_for_each(run);
         }
-        pool_of(self.threads)?.install(|| (0..count).into_par_iter().try_for_each(run))
+        pool_of(self.threads)?.install(|| fine(count, self.threads).try_for_each(run))
     }
 
     /// The results of `item` for each of `0..count`, in order.
@@ -200,7 +200,7 @@ impl<'a> Workers<'a> {
         if self.threads == 1 || count <= 1 {
             return (0..count).map(run).collect();
         }
-        pool_of(self.threads)?.install(|| (0..count).into_par_iter().map(run).collect())
+        pool_of(self.threads)?.install(|| fine(count, self.threads).map(run).collect())
     }
 
     /// Splits `data` into pieces of `size` values (the last may be shorter) and calls `item`
@@ -221,6 +221,13 @@ impl<'a> Workers<'a> {
         }
         pool_of(self.threads)?.install(|| data.par_chunks_mut(size).enumerate().try_for_each(run))
     }
+}
+
+/// Items in small portions: what a thread has begun is not shared any more, and at the
+/// end the others would wait for it.
+fn fine(count: usize, threads: usize) -> impl IndexedParallelIterator<Item = usize> {
+    let portion = count / (128 * threads);
+    (0..count).into_par_iter().with_max_len(portion.max(1))
 }
 
 #[cfg(test)]

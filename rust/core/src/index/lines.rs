@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::index::memory::spare;
 use crate::index::room;
 use crate::persist::Store;
+use crate::pool::Workers;
 
 /// Values a line.
 pub const LANES: usize = 16;
@@ -124,6 +125,13 @@ impl<T: Pod> Table<T> {
     /// Gives unused memory back.
     pub fn shrink(&mut self) {
         self.data.to_mut().shrink_to_fit();
+    }
+}
+
+impl<T: Pod + Send> Table<T> {
+    /// Touches the memory that `rows` more will take.
+    pub fn touch(&mut self, rows: usize, workers: &Workers<'_>) -> Result<()> {
+        room::touch(&mut self.data, rows * self.per_row, workers)
     }
 }
 

@@ -8,6 +8,7 @@ use bytemuck::Pod;
 use crate::error::Result;
 use crate::index::lines::out_of_memory;
 use crate::persist::Store;
+use crate::pool::Workers;
 
 /// A copy of `values` with room for `more`; none where they have it.
 pub fn copy<T: Clone>(values: &Vec<T>, more: usize) -> Result<Option<Vec<T>>> {
@@ -34,6 +35,28 @@ fn copied<T: Clone>(values: &[T], wanted: usize) -> Result<Vec<T>> {
     prefer_huge_pages(&mut copy);
     copy.extend_from_slice(values);
     Ok(copy)
+}
+
+/// Bytes of memory touched by one thread at a time.
+const TOUCHED: usize = 2 << 20;
+
+/// Touches the pages that `more` values will take, on all threads: it is the system that clears
+/// them, which takes longer than to write them afterwards.
+pub fn touch<T: Pod + Send>(
+    values: &mut Store<T>,
+    more: usize,
+    workers: &Workers<'_>,
+) -> Result<()> {
+    const PAGE: usize = 4096;
+    let spare = values.to_mut().spare_capacity_mut();
+    let more = more.min(spare.len());
+    let size = |bytes: usize| (bytes / size_of::<T>()).max(1);
+    workers.for_each_piece(&mut spare[..more], size(TOUCHED), |_, piece| {
+        for place in piece.iter_mut().step_by(size(PAGE)) {
+            place.write(T::zeroed());
+        }
+        Ok(())
+    })
 }
 
 /// Puts a copy in its place and what was there in the copy's, to be freed later.

@@ -59,6 +59,16 @@ pub struct Room {
     numbers: Option<HashMap<i64, u32>>,
 }
 
+impl Room {
+    /// Touches the memory that `more` vectors will take, so that those who read do not wait for it.
+    pub fn touch(&mut self, more: usize, workers: &Workers<'_>) -> Result<()> {
+        match &mut self.vectors {
+            Some(vectors) => vectors.touch(more, workers),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Rows {
     pub fn new(space: Space, storage: Storage) -> Self {
         Self {

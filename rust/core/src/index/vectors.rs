@@ -8,6 +8,7 @@ use crate::index::packed::{BLOCK, Packed, Storage};
 use crate::index::space::Space;
 use crate::metric::Metric;
 use crate::persist::{Check, Reader, Writer};
+use crate::pool::Workers;
 use crate::simd::prefetch;
 
 /// Rows as [`Space::store`] leaves them, or nearly so.
@@ -177,6 +178,11 @@ impl Vectors {
     /// Makes it `rows` rows long; new ones are zero.
     pub fn resize(&mut self, rows: usize) -> Result<()> {
         each!(self, table => table.resize(rows))
+    }
+
+    /// Touches the memory that `rows` more will take.
+    pub fn touch(&mut self, rows: usize, workers: &Workers<'_>) -> Result<()> {
+        each!(self, table => table.touch(rows, workers))
     }
 
     /// Writes row `from` over row `to`.

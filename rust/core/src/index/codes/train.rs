@@ -51,6 +51,9 @@ const MOST_BESIDE_PACKED: usize = 2;
 /// Steps of the orthogonal iteration that finds the directions of largest variance.
 const STEPS: usize = 4;
 
+/// Directions that are made orthogonal to all before them at once.
+const TOGETHER: usize = 32;
+
 /// What training has decided.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Plan {
@@ -252,14 +255,14 @@ fn directions(
     }
     let rows = Strided::rows(&centred, count, dim);
     let mut directions = gaussian(values * dim, 1);
-    orthonormalise(&mut directions, dim);
+    orthonormalise(&mut directions, dim, workers)?;
     let mut images = vec![0.0f32; count * values];
     for _ in 0..STEPS {
         let of = Strided::rows(&directions, values, dim).transposed();
         gemm_parallel(workers, 1.0, rows, of, 0.0, &mut images)?;
         let images = Strided::rows(&images, count, values).transposed();
         gemm_parallel(workers, 1.0, images, rows, 0.0, &mut directions)?;
-        orthonormalise(&mut directions, dim);
+        orthonormalise(&mut directions, dim, workers)?;
     }
     Ok(directions)
 }
@@ -273,7 +276,7 @@ fn rotated(
     workers: &Workers<'_>,
 ) -> Result<Vec<f32>> {
     let mut turn = gaussian(values * values, 2);
-    orthonormalise(&mut turn, values);
+    orthonormalise(&mut turn, values, workers)?;
     let mut rotated = vec![0.0; values * dim];
     gemm_parallel(
         workers,
@@ -299,25 +302,74 @@ fn gaussian(count: usize, key: u64) -> Vec<f32> {
 }
 
 /// Makes rows of `dim` values orthonormal, in order; ones that depend on earlier ones become zero.
-fn orthonormalise(rows: &mut [f32], dim: usize) {
+fn orthonormalise(rows: &mut [f32], dim: usize, workers: &Workers<'_>) -> Result<()> {
     let kernels = simd::table::<f32>();
-    for i in 0..rows.len() / dim {
-        let (before, rest) = rows.split_at_mut(i * dim);
-        let row = &mut rest[..dim];
-        let length = kernels.dot(row, row).sqrt();
+    let count = rows.len() / dim;
+    for start in (0..count).step_by(TOGETHER) {
+        let (before, rest) = rows.split_at_mut(start * dim);
+        let size = TOGETHER.min(count - start);
+        let block = &mut rest[..size * dim];
+        let mut along = vec![0.0; size * start];
         // Once more takes off what rounding left.
         for _ in 0..2 {
-            for other in before.chunks_exact(dim) {
-                let along = kernels.dot(other, row);
-                kernels.axpy(-along, other, row);
+            let length = |row: &[f32]| kernels.dot(row, row).sqrt();
+            let lengths: Vec<f32> = block.chunks_exact(dim).map(length).collect();
+            let before = Strided::rows(before, start, dim);
+            let own = Strided::rows(block, size, dim);
+            gemm_parallel(workers, 1.0, own, before.transposed(), 0.0, &mut along)?;
+            let along = Strided::rows(&along, size, start);
+            gemm_parallel(workers, -1.0, along, before, 1.0, block)?;
+            for (i, length) in lengths.into_iter().enumerate() {
+                let (earlier, later) = block.split_at_mut(i * dim);
+                take_off(earlier, &mut later[..dim], length);
             }
         }
-        let left = kernels.dot(row, row).sqrt();
-        let scale = if left > 1e-5 * length {
-            1.0 / left
-        } else {
-            0.0
-        };
-        row.iter_mut().for_each(|x| *x *= scale);
+    }
+    Ok(())
+}
+
+/// Makes a row that was `length` long orthogonal to orthonormal ones, and 1 long if that leaves
+/// more than rounding.
+fn take_off(others: &[f32], row: &mut [f32], length: f32) {
+    let kernels = simd::table::<f32>();
+    for _ in 0..2 {
+        for other in others.chunks_exact(row.len()) {
+            let along = kernels.dot(other, row);
+            kernels.axpy(-along, other, row);
+        }
+    }
+    let left = kernels.dot(row, row).sqrt();
+    let scale = if left > 1e-5 * length {
+        1.0 / left
+    } else {
+        0.0
+    };
+    row.iter_mut().for_each(|x| *x *= scale);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_become_orthonormal_and_dependent_ones_zero() {
+        const DIM: usize = 90;
+        let (count, dependent) = (70, 41);
+        let mut rows = gaussian(count * DIM, 7);
+        for j in 0..DIM {
+            rows[dependent * DIM + j] = rows[j] - 2.0 * rows[5 * DIM + j];
+        }
+        let mut elsewhere = rows.clone();
+        orthonormalise(&mut rows, DIM, &Workers::serial()).unwrap();
+        orthonormalise(&mut elsewhere, DIM, &Workers::of(3)).unwrap();
+        assert_eq!(rows, elsewhere);
+        for i in 0..count {
+            for j in 0..=i {
+                let (a, b) = (&rows[i * DIM..][..DIM], &rows[j * DIM..][..DIM]);
+                let product: f64 = a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum();
+                let want = if i == j && i != dependent { 1.0 } else { 0.0 };
+                assert!((product - want).abs() < 1e-5, "{i}, {j}: {product}");
+            }
+        }
     }
 }

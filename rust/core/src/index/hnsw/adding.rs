@@ -33,6 +33,9 @@ const SHARE: usize = 64;
 /// And at most this many rows, for each compares with half of them.
 const MAX_BATCH: usize = 256;
 
+/// Rows that choose among new edges at a time.
+const MERGED: usize = 16;
+
 /// Vectors on their way into an index.
 pub struct Adding<'a> {
     vectors: Matrix<'a, f32>,
@@ -135,7 +138,8 @@ impl Change<Hnsw> for Adding<'_> {
                 let numbers = self.ids.iter().filter_map(|&id| index.rows.number(id));
                 let (start, count) = (index.rows.len(), self.ids.len());
                 self.added = start..start + count;
-                let room = (index.rows.room(count)?, index.graph.room(count)?);
+                let mut room = (index.rows.room(count)?, index.graph.room(count)?);
+                room.0.touch(count, workers)?;
                 Kind::Room(Box::new(room), numbers.collect())
             }
             Stage::Append(start) => Kind::Append(*start..self.added.end.min(*start + flat::CHUNK)),
@@ -286,12 +290,20 @@ impl Hnsw {
         let groups: Vec<&[Incoming]> = incoming
             .chunk_by(|a, b| (a.level, a.target) == (b.level, b.target))
             .collect();
-        workers.map(groups.len(), |i| {
-            let Incoming { level, target, .. } = groups[i][0];
-            let sources: Vec<Candidate> = groups[i].iter().map(|edge| edge.source).collect();
-            let exact = groups[i].iter().any(|edge| edge.exact);
-            Ok((level, target, self.merge(level, target, &sources, exact)))
-        })
+        let pieces: Vec<&[&[Incoming]]> = groups.chunks(MERGED).collect();
+        let merged = workers.map(pieces.len(), |i| {
+            Ok(self.scratches.with(|scratch| {
+                let merge = |group: &&[Incoming]| {
+                    let Incoming { level, target, .. } = group[0];
+                    let sources: Vec<Candidate> = group.iter().map(|edge| edge.source).collect();
+                    let exact = group.iter().any(|edge| edge.exact);
+                    let links = self.merge(level, target, &sources, exact, &mut scratch.measure);
+                    (level, target, links)
+                };
+                pieces[i].iter().map(merge).collect::<Vec<_>>()
+            }))
+        })?;
+        Ok(merged.into_iter().flatten().collect())
     }
 
     /// Searches start at the first of these rows that is on a higher level than all before.

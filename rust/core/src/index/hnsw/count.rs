@@ -57,6 +57,7 @@ impl Hnsw {
             graph: &self.graph,
             count,
             exact: false,
+            reach: usize::MAX,
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::pool::Workers;
 use super::Hnsw;
 use super::journal::Journal;
 use super::scratch::Entry;
+use super::select::Measure;
 use super::walk::Verdict;
 use crate::index::candidate::Candidate;
 
@@ -129,7 +130,7 @@ impl Hnsw {
         if let Some(journal) = journal {
             journal.note(&self.graph, 0, guard.node());
         }
-        let links = self.merge(0, guard.node(), &[source], false);
+        let links = self.merge(0, guard.node(), &[source], false, &mut Measure::default());
         self.graph.set(0, guard.node(), links.into_iter());
     }
 }

@@ -4,9 +4,16 @@ use super::Hnsw;
 use super::count::Uncounted;
 use super::graph::EMPTY;
 use super::scratch::Entry;
-use super::select::select;
+use super::select::{Choice, Measure, select, select_again};
 use super::walk::Walk;
 use crate::index::candidate::Candidate;
+use crate::metric::Metric;
+
+/// The walk that looks for a new row's links expands the nearest one in so many of the rows it
+/// keeps: the rest are there to choose from. Measured one run each at equal ef: expanding half
+/// instead of all took 14 % less CPU time to build GloVe (200,000 rows), 12 % clustered 200,000 ×
+/// 128 and 10 % Fashion-MNIST, with recall within .0008.
+const REACH: usize = 2;
 
 /// A new row's links.
 pub(super) struct Plan {
@@ -31,6 +38,16 @@ impl Hnsw {
         self.walk_counting(Uncounted)
     }
 
+    /// How many rows the walk that looks for a new row's links expands. All it keeps under inner
+    /// products, where the way to a row need not lead through ever nearer ones.
+    fn reach(&self) -> usize {
+        let ef = self.params().ef_construction;
+        match self.rows.space.metric {
+            Metric::InnerProduct => ef,
+            _ => ef.div_ceil(REACH).max(self.params().m),
+        }
+    }
+
     /// Chooses the links of row `node` among the first `linked` rows and those just before it.
     ///
     /// Where codes do not tell the rows around it apart, this is done in full precision.
@@ -51,14 +68,14 @@ impl Hnsw {
         let ef = self.params().ef_construction;
         let mut buffer = Vec::new();
         let query = self.rows.view(node, &mut buffer);
-        let mut mates: Vec<Candidate> = (linked..node)
-            .map(|mate| Candidate::new(self.rows.between_by(exact, node, mate), mate as u32))
-            .collect();
-        mates.sort_unstable();
+        let mates: Vec<u32> = (linked as u32..node as u32).collect();
         let mut plan = vec![Vec::new(); usize::from(own) + 1];
         self.scratches.with(|scratch| {
+            let measure = &mut scratch.measure;
+            let mates = measure.sorted(&self.rows, exact, node as u32, &mates);
             let walk = Walk {
                 exact,
+                reach: self.reach(),
                 ..self.walk()
             };
             let entry = self.graph.entry();
@@ -89,10 +106,13 @@ impl Hnsw {
                 found.extend(peers.take(ef));
                 found.sort_unstable();
                 found.truncate(ef);
-                let capacity = self.params().capacity(level);
-                let fill = self.params().m / 2;
-                plan[usize::from(level)] =
-                    select(&self.rows, &found, capacity, fill, exact, |_| false);
+                let choice = Choice {
+                    capacity: self.params().capacity(level),
+                    fill: self.params().m / 2,
+                    exact,
+                };
+                let measure = &mut scratch.measure;
+                plan[usize::from(level)] = select(&self.rows, &found, choice, measure, |_| false);
             }
             Some(Plan { links: plan, exact })
         })
@@ -149,6 +169,7 @@ impl Hnsw {
         target: u32,
         sources: &[Candidate],
         exact: bool,
+        measure: &mut Measure,
     ) -> Vec<u32> {
         let links = self.graph.links(level, target);
         let capacity = self.params().capacity(level);
@@ -156,21 +177,28 @@ impl Hnsw {
             let sources = sources.iter().map(|source| source.node());
             return links.iter().copied().chain(sources).collect();
         }
-        let near = links.iter().copied();
-        for link in near.chain(sources.iter().map(|source| source.node())) {
+        let sources = sources.iter().map(|source| source.node());
+        let offered: Vec<u32> = links.iter().copied().chain(sources).collect();
+        for &link in &offered {
             self.rows.ask_for_code(link as usize);
         }
-        let sources = sources.iter().map(|source| source.node());
-        let offered = links.iter().copied().chain(sources);
-        let mut candidates: Vec<Candidate> = offered
-            .map(|link| {
-                let distance = self.rows.between_by(exact, target as usize, link as usize);
-                Candidate::new(distance, link)
-            })
+        let distances = measure.distances(&self.rows, exact, target, &offered);
+        let pairs = distances.iter().zip(&offered);
+        let mut candidates: Vec<Candidate> = pairs
+            .map(|(&distance, &other)| Candidate::new(distance, other))
             .collect();
-        candidates.sort_unstable();
         let kept = |link| level == 0 && self.graph.is_kept(target, link);
-        select(&self.rows, &candidates, capacity, capacity, exact, kept)
+        let choice = Choice {
+            capacity,
+            fill: capacity,
+            exact,
+        };
+        let (old, new) = candidates.split_at(links.len());
+        if let Some(chosen) = select_again(&self.rows, old, new, choice, measure, kept) {
+            return chosen.into_iter().map(Candidate::node).collect();
+        }
+        candidates.sort_unstable();
+        select(&self.rows, &candidates, choice, measure, kept)
             .into_iter()
             .map(Candidate::node)
             .collect()

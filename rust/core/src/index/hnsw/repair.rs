@@ -10,7 +10,7 @@ use crate::pool::Workers;
 
 use super::Hnsw;
 use super::graph::{EMPTY, Graph};
-use super::select::select;
+use super::select::{Choice, Measure, select};
 use super::tree::Tree;
 use crate::index::candidate::Candidate;
 
@@ -225,7 +225,12 @@ impl Hnsw {
         };
         let capacity = self.params().capacity(0);
         let near = self.by_distance(row, others);
-        let chosen = select(&self.rows, &near, capacity, capacity, false, kept);
+        let choice = Choice {
+            capacity,
+            fill: capacity,
+            exact: false,
+        };
+        let chosen = select(&self.rows, &near, choice, &mut Measure::default(), kept);
         chosen.into_iter().map(Candidate::node).collect()
     }
 
@@ -283,14 +288,13 @@ impl Hnsw {
             return links.to_vec();
         }
         let near = self.heirs(level, row);
-        let chosen = select(
-            &self.rows,
-            &near,
-            self.params().capacity(level),
-            links.len(),
-            false,
-            |_| false,
-        );
+        let choice = Choice {
+            capacity: self.params().capacity(level),
+            fill: links.len(),
+            exact: false,
+        };
+        let mut measure = Measure::default();
+        let chosen = select(&self.rows, &near, choice, &mut measure, |_| false);
         chosen.into_iter().map(Candidate::node).collect()
     }
 

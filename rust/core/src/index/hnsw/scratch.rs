@@ -6,6 +6,7 @@ use crate::index::codes::{Query, Work};
 use crate::index::key;
 use crate::index::rows::MAX_ROWS;
 
+use super::select::Measure;
 use crate::index::candidate::Candidate;
 
 /// A candidate that may have been expanded already: its distance's bits, its number, and one bit
@@ -64,6 +65,8 @@ pub struct Scratch {
     pub query: Query,
     /// What encoding it needs.
     pub work: Work,
+    /// For distances between rows.
+    pub measure: Measure,
 }
 
 impl Scratch {
@@ -88,6 +91,7 @@ impl Scratch {
             + self.distances.capacity() * size_of::<f32>()
             + self.query.bytes()
             + self.work.bytes()
+            + self.measure.bytes()
     }
 
     /// Marks a row as seen; false if it was.

@@ -35,6 +35,8 @@ pub struct Walk<'a, C = Uncounted> {
     pub count: C,
     /// Whether distances are taken in full precision though there are codes.
     pub exact: bool,
+    /// Rows of the pool that are expanded, the nearest ones.
+    pub reach: usize,
 }
 
 impl<C: Count> Walk<'_, C> {
@@ -124,12 +126,14 @@ impl<C: Count> Walk<'_, C> {
             return false;
         }
         // A hidden row leads on but takes no place.
-        ef += usize::from(self.rows.is_hidden(start.node() as usize));
+        let hidden = usize::from(self.rows.is_hidden(start.node() as usize));
+        ef += hidden;
         scratch
             .pool
             .push(Entry::new(start.distance(), start.node()));
         let mut cursor = 0;
-        while scratch.pool.get(cursor).is_some() {
+        let mut reach = self.reach.saturating_add(hidden);
+        while cursor < reach && scratch.pool.get(cursor).is_some() {
             scratch.fresh.clear();
             let mut taken = 0;
             while let Some(entry) = scratch.pool.get_mut(cursor) {
@@ -171,7 +175,9 @@ impl<C: Count> Walk<'_, C> {
                 }
                 match judge(pool, Candidate::new(distance, link)) {
                     Verdict::Enter => {
-                        ef += usize::from(self.rows.is_hidden(link as usize));
+                        let hidden = usize::from(self.rows.is_hidden(link as usize));
+                        ef += hidden;
+                        reach = reach.saturating_add(hidden);
                         let position = enter(pool, entry, ef);
                         cursor = cursor.min(position);
                         if position < cursor + 2 * TOGETHER {
