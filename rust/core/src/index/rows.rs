@@ -165,6 +165,24 @@ impl Rows {
         self.between(a, b)
     }
 
+    /// The distance of a row from a query as [`Space::store`] leaves it, in full precision.
+    #[inline(always)]
+    pub fn distance(&self, query: &[f32], i: usize) -> f32 {
+        self.space.distance(query, self.stored(i))
+    }
+
+    /// The distances of a row from four queries, the same bits.
+    #[inline]
+    pub fn four_distances(&self, queries: [&[f32]; 4], i: usize) -> [f32; 4] {
+        self.space.four_distances(queries, self.stored(i))
+    }
+
+    /// Asks for the first cache lines of row `i` ahead of its use.
+    #[inline(always)]
+    pub fn ask_for(&self, i: usize, lines: usize) {
+        prefetch(self.stored(i), lines);
+    }
+
     /// Asks for the code of row `i` ahead of its use.
     #[inline(always)]
     pub fn ask_for_code(&self, i: usize) {

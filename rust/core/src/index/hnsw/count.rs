@@ -57,6 +57,7 @@ impl Hnsw {
             graph: &self.graph,
             count,
             exact: false,
+            spare: 0,
         }
     }
 }

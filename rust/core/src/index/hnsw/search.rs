@@ -1,12 +1,10 @@
 //! The approximate k nearest rows.
 
 use crate::error::{Error, Result};
-use crate::index::candidate::Candidate;
 use crate::index::flat::exact;
 use crate::index::hits::{Hit, Hits};
 use crate::matrix::Matrix;
 use crate::pool::Workers;
-use crate::simd::prefetch;
 
 use super::Hnsw;
 use super::count::{Count, Uncounted};
@@ -27,6 +25,14 @@ const WRONG: f64 = 0.3;
 
 /// Vectors asked for ahead of the one being compared.
 const AHEAD: usize = 2;
+
+/// Rows behind the `ef` nearest by code that are measured too: with `ef` = k codes alone would choose
+/// what is found. On Fashion-MNIST, recall at `ef` = k = 10 is .911 without, .961 with 4, .965 with 8
+/// and with 16.
+pub(super) const SPARE: usize = 8;
+
+/// How much larger than k the pool is at least where there are codes.
+const BEYOND: usize = 2;
 
 /// The least `ef` where none is asked for.
 pub const DEFAULT_EF: usize = 64;
@@ -90,6 +96,10 @@ impl Hnsw {
             return;
         };
         let mut walk = self.walk_counting(count);
+        let mut ef = ef;
+        if self.rows.coding.codes.is_some() {
+            (ef, walk.spare) = (ef.max(places.len() + BEYOND), SPARE);
+        }
         loop {
             let start = walk.descend(query, entry, 0, scratch);
             walk.beam(query, start, ef, 0, scratch, |_, _| Verdict::Enter);
@@ -121,11 +131,10 @@ impl Hnsw {
         let pool = &mut scratch.pool;
         for i in 0..pool.len() {
             if let Some(next) = pool.get(i + AHEAD) {
-                prefetch(self.rows.stored(next.node() as usize), usize::MAX);
+                self.rows.ask_for(next.node() as usize, usize::MAX);
             }
             let node = pool[i].node();
-            let stored = self.rows.stored(node as usize);
-            pool[i] = Entry::new(self.rows.space.distance(query, stored), node);
+            pool[i] = Entry::new(self.rows.distance(query, node as usize), node);
         }
         blurred(pool.len(), |i| pool[i].distance())
     }
@@ -134,20 +143,8 @@ impl Hnsw {
     pub(super) fn is_blurred(&self, query: &[f32], pool: &[Entry]) -> bool {
         self.rows.coding.codes.is_some()
             && blurred(pool.len(), |i| {
-                let stored = self.rows.stored(pool[i].node() as usize);
-                self.rows.space.distance(query, stored)
+                self.rows.distance(query, pool[i].node() as usize)
             })
-    }
-
-    /// Where a walk on level 0 towards a query begins, at its distance in full precision.
-    pub(super) fn start_of(&self, query: &[f32], entry: u32, count: impl Count) -> Candidate {
-        self.scratches.with(|scratch| {
-            self.rows
-                .aim_at(query, &mut scratch.work, &mut scratch.query);
-            let start = self.walk_counting(count).descend(query, entry, 0, scratch);
-            let stored = self.rows.stored(start.node() as usize);
-            Candidate::new(self.rows.space.distance(query, stored), start.node())
-        })
     }
 }
 

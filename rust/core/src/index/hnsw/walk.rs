@@ -35,13 +35,15 @@ pub struct Walk<'a, C = Uncounted> {
     pub count: C,
     /// Whether distances are taken in full precision though there are codes.
     pub exact: bool,
+    /// Rows that a pool keeps behind those that are expanded.
+    pub spare: usize,
 }
 
 impl<C: Count> Walk<'_, C> {
     /// Leaves in the scratch the distances of its `fresh` rows from the query: by codes where rows
     /// have them, of which the query's must be the scratch's.
     #[inline(always)]
-    fn measure(&self, query: &[f32], scratch: &mut Scratch) {
+    pub fn measure(&self, query: &[f32], scratch: &mut Scratch) {
         let Scratch {
             fresh,
             distances,
@@ -61,14 +63,13 @@ impl<C: Count> Walk<'_, C> {
             if let Some(&next) = fresh.get(i + AHEAD) {
                 self.ask_for(next);
             }
-            let stored = self.rows.stored(row as usize);
-            self.rows.space.distance(query, stored)
+            self.rows.distance(query, row as usize)
         }));
     }
 
     #[inline(always)]
     fn ask_for(&self, node: u32) {
-        prefetch(self.rows.stored(node as usize), LINES);
+        self.rows.ask_for(node as usize, LINES);
     }
 
     /// The distance of one row, as a walk measures it.
@@ -108,7 +109,8 @@ impl<C: Count> Walk<'_, C> {
     }
 
     /// Leaves in the scratch's pool the `ef` nearest rows found on `level` from `start`, of those
-    /// that `judge` lets in, and hidden ones beside them. False if it stopped the walk.
+    /// that `judge` lets in, hidden ones beside them and `spare` further ones. False if it stopped
+    /// the walk.
     #[inline(always)]
     pub fn beam(
         &self,
@@ -130,10 +132,12 @@ impl<C: Count> Walk<'_, C> {
             .pool
             .push(Entry::new(start.distance(), start.node()));
         let mut cursor = 0;
-        while scratch.pool.get(cursor).is_some() {
+        while cursor < ef && scratch.pool.get(cursor).is_some() {
             scratch.fresh.clear();
             let mut taken = 0;
-            while let Some(entry) = scratch.pool.get_mut(cursor) {
+            while cursor < ef
+                && let Some(entry) = scratch.pool.get_mut(cursor)
+            {
                 if !entry.is_expanded() {
                     if taken == TOGETHER {
                         break;
@@ -167,13 +171,13 @@ impl<C: Count> Walk<'_, C> {
             } = &mut *scratch;
             for (&link, &distance) in fresh.iter().zip(&*distances) {
                 let entry = Entry::new(distance, link);
-                if pool.len() >= ef && pool.last().is_some_and(|&last| last <= entry) {
+                if pool.len() >= ef + self.spare && pool.last().is_some_and(|&last| last <= entry) {
                     continue;
                 }
                 match judge(pool, Candidate::new(distance, link)) {
                     Verdict::Enter => {
                         ef += usize::from(self.rows.is_hidden(link as usize));
-                        let position = enter(pool, entry, ef);
+                        let position = enter(pool, entry, ef + self.spare);
                         cursor = cursor.min(position);
                         if position < cursor + 2 * TOGETHER {
                             prefetch(self.graph.place(level, link), usize::MAX);
