@@ -69,10 +69,10 @@ class HNSW(GraphIndex):
     bytes by which 96 % of the ten nearest are found; otherwise in ``dim + 8`` bytes, rounded up to
     a multiple of 64; not at all where those would find less than 85 %, nor beyond 2**14
     dimensions, nor beyond 120 with a smaller `storage`. Additions that make the vectors four times
-    as many decide anew. Building and `search` without `where` walk by these bytes, and the `ef`
-    vectors that a search ends with are compared again in float32; `range_search`, and `search`
-    with `where`, compare float32 on level 0. Distances returned are always those of the float32
-    vectors, and results are in their order.
+    as many decide anew. Building and searches go by these bytes, and what a search ends with, the
+    `ef` nearest and eight more, is compared again with the vectors kept; a `range_search` compares
+    whatever may be within its radius. `ef` is at least k + 2 then. Distances returned are always
+    those of the vectors kept, and results are in their order.
 
     References
     ----------
@@ -178,10 +178,13 @@ class HNSW(GraphIndex):
         Notes
         -----
         With `where` the walk goes over the vectors it names alone, looking through the others to
-        their links [1]_, and keeps `ef` of them in view. All of them are compared, and the result
-        is exact, where that takes less: up to 48 times `ef` vectors, 96 times if they are less
-        than a twentieth of the index, and four times as many for a query around which there are
-        few of them.
+        their links [1]_, and keeps `ef` of them in view. All of them are compared where that takes
+        less: up to some hundred times `ef` vectors, more the shorter they are, and four times as
+        many for a query around which there are few of them. The result is exact where they take at
+        most 1 MiB in float32 (rows of 16 values each), or have no bytes. Else their bytes
+        are compared, and those in float32 that may be among the nearest although their bytes are
+        off by four times what is usual around the query: all 9,000 queries of a test among 300 to
+        20,000 vectors of Fashion-MNIST, GloVe and clusters found exactly the nearest.
 
         References
         ----------

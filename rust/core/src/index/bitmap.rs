@@ -20,9 +20,15 @@ impl Bitmap {
 
     /// The set of the rows whose value is true.
     pub fn from_bools(values: &[bool]) -> Self {
+        // Eight truth values, a bit each in eight bytes, moved together into the highest byte.
+        let byte = |eight: &[bool]| {
+            let mut bytes = [0; 8];
+            bytes[..eight.len()].copy_from_slice(bytemuck::cast_slice(eight));
+            u64::from_le_bytes(bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56
+        };
         let word = |chunk: &[bool]| {
-            let bits = chunk.iter().enumerate();
-            bits.fold(0, |word, (i, &value)| word | u64::from(value) << i)
+            let bytes = chunk.chunks(8).enumerate();
+            bytes.fold(0, |word, (i, eight)| word | byte(eight) << (8 * i))
         };
         let words: Vec<u64> = values.chunks(64).map(word).collect();
         Self {

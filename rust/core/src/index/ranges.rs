@@ -105,11 +105,13 @@ impl Ranges {
                 queries,
                 &numbers,
                 workers,
-                |place, row, distance| {
-                    if f64::from(distance) <= reach.radius {
-                        room.take()?;
-                        let id = rows.ids()[row];
-                        found[place].push(Hit { distance, id });
+                |place, block, distances| {
+                    for (&row, &distance) in block.iter().zip(distances) {
+                        if f64::from(distance) <= reach.radius {
+                            room.take()?;
+                            let id = rows.ids()[row as usize];
+                            found[place].push(Hit { distance, id });
+                        }
                     }
                     Ok(())
                 },

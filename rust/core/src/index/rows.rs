@@ -205,6 +205,12 @@ impl Rows {
         self.vectors.ask_for(i, lines);
     }
 
+    /// The distances of a row from four vectors, the same bits.
+    #[inline]
+    pub fn four_distances(&self, vectors: [&[f32]; 4], i: usize) -> [f32; 4] {
+        self.vectors.four_distances(&self.space, vectors, i)
+    }
+
     /// Asks for the code of row `i` ahead of its use.
     #[inline(always)]
     pub fn ask_for_code(&self, i: usize) {

@@ -118,6 +118,27 @@ impl Vectors {
         }
     }
 
+    /// The distances of row `i` from four vectors, each as [`Vectors::distance`] gives it.
+    #[inline]
+    pub fn four_distances(&self, space: &Space, vectors: [&[f32]; 4], i: usize) -> [f32; 4] {
+        match self {
+            Float32(lines) => space.four_distances(vectors, lines.row(i)),
+            Small(packed) => {
+                let (mut values, mut totals) = ([0.0; BLOCK], [0.0; 4]);
+                let size = packed.padded();
+                for start in (0..size).step_by(BLOCK) {
+                    let end = size.min(start + BLOCK);
+                    let values = &mut values[..end - start];
+                    packed.read(i, start, values);
+                    for (total, vector) in totals.iter_mut().zip(vectors) {
+                        *total += space.part(&vector[start..end], values);
+                    }
+                }
+                totals.map(|total| space.total(std::iter::once(total)))
+            }
+        }
+    }
+
     /// The distance of two rows.
     #[inline(always)]
     pub fn between(&self, space: &Space, a: usize, b: usize) -> f32 {

@@ -235,6 +235,13 @@ impl Codes {
         work.code = code;
     }
 
+    /// Whether most of the query's vector does not show in its code: its distances mislead then, for
+    /// they leave out where rows of the same kind agree with it.
+    pub fn leaves_out_much(&self, query: &Query) -> bool {
+        let squares = query.bytes.iter().map(|&b| i32::from(b) * i32::from(b));
+        query.scale * query.scale * (squares.sum::<i32>() as f32) < 0.5 * query.square
+    }
+
     /// A copy with room for `more` codes; none where there is room.
     pub fn with_room(&self, more: usize) -> Result<Option<Lines>> {
         self.data.with_room(more)

@@ -21,21 +21,23 @@ use crate::simd::prefetch;
 
 use super::Hnsw;
 use super::count::{Count, Uncounted};
-use super::graph::{EMPTY, Graph};
+use super::graph::EMPTY;
 use super::marks::Marks;
 use super::nearest::Nearest;
-use super::search::pool_size;
+use super::scratch::{Entry, Scratch as Walking};
+use super::search::{SPARE, pool_size};
+use super::walk;
 use crate::index::candidate::Candidate;
 
 /// Queries a thread takes at a time; those that need it are compared with all allowed rows
 /// together.
 const QUERIES: usize = 16;
 
-/// Vectors asked for ahead of the one being compared, and lists of links ahead of the one read.
-const AHEAD: usize = 4;
+/// And how many where all are compared with all allowed rows, if each thread has as many.
+const SCANNED: usize = 64;
 
-/// Cache lines asked for of each vector; the processor's own prefetcher follows on.
-const LINES: usize = 16;
+/// Lists of links asked for ahead of the one read.
+const AHEAD: usize = 4;
 
 /// Allowed rows after which an expansion looks through no further row.
 const ENOUGH: usize = 24;
@@ -65,16 +67,14 @@ pub struct Scratch {
     pub(super) pool: Nearest,
     /// Rows that are not allowed but may lead on.
     crossing: Nearest,
-    pub(super) fresh: Vec<u32>,
     pub(super) others: Vec<u32>,
 }
 
 impl Scratch {
     /// Bytes it holds.
     pub fn bytes(&self) -> usize {
-        let lists = self.fresh.capacity() + self.others.capacity();
         let pools = self.pool.bytes() + self.crossing.bytes();
-        self.marks.bytes() + pools + lists * size_of::<u32>()
+        self.marks.bytes() + pools + self.others.capacity() * size_of::<u32>()
     }
 }
 
@@ -127,7 +127,11 @@ impl Hnsw {
         let prepared = self.rows.space.prepare(queries)?;
         let sieve = Sieve::new(allowed);
         let few = self.is_few(allowed.count(), ef);
-        Hits::collect(queries.rows(), k, QUERIES, workers, |range, places| {
+        let chunk = match queries.rows().div_ceil(workers.threads().max(1)) {
+            each if few => each.clamp(QUERIES, SCANNED),
+            _ => QUERIES,
+        };
+        Hits::collect(queries.rows(), k, chunk, workers, |range, places| {
             let mut missed = Vec::new();
             let mut missing = Vec::new();
             self.filter_scratches.with(|scratch| {
@@ -159,10 +163,29 @@ impl Hnsw {
 
     /// Whether comparing with all of `count` rows takes less than a walk with a pool of `ef`.
     ///
+    /// By codes it takes about as long for each cache line of them, and once more for each row.
+    /// Measured for 300 queries on Fashion-MNIST (60,000 × 784, 4 lines), GloVe (198,000 × 50, 1
+    /// line) and clusters (200,000 × 128), ef 64: a walk takes as long as looking at 500 to 1,300
+    /// lines for each place of its pool where a tenth or less is allowed, 400 to 800 where it is a
+    /// fifth or a half. A single query looks at about two thirds as many meanwhile.
+    pub(super) fn is_few(&self, count: usize, ef: usize) -> bool {
+        let Some(codes) = &self.rows.coding.codes else {
+            return self.is_few_to_measure(count, ef);
+        };
+        let lines = if count * 5 < self.rows.live() {
+            1000
+        } else {
+            600
+        };
+        count.saturating_mul(codes.codec.lines + 1) <= lines * ef
+    }
+
+    /// The same where rows are measured in full precision.
+    ///
     /// Measured on Fashion-MNIST (60,000 × 784) and clusters (100,000 × 64): a walk takes as long
     /// as comparing 16 queries at a time with 60 to 110 rows for each place of its pool, and with
     /// 160 to 200 where less than a twentieth is allowed; a single query with a third of that.
-    pub(super) fn is_few(&self, count: usize, ef: usize) -> bool {
+    pub(super) fn is_few_to_measure(&self, count: usize, ef: usize) -> bool {
         let rows = if count * 20 < self.rows.live() {
             96
         } else {
@@ -184,68 +207,79 @@ impl Hnsw {
         let Some(entry) = self.graph.entry() else {
             return false;
         };
-        let walk = Walk {
-            graph: &self.graph,
+        let mut walk = Walk {
+            base: self.walk_counting(count),
             sieve,
             ef,
             far: (!self.is_few(sieve.allowed.count(), FURTHER * ef)).then_some(FURTHER * ef),
-            count,
-            distance: |node: u32| {
-                count.compare(1);
-                self.rows.distance(query, node as usize)
-            },
-            ask_for: |node: u32| self.rows.ask_for(node as usize, LINES),
         };
-        let start = self.start_of(query, entry, count);
-        if !walk.run(start, scratch) {
-            return false;
-        }
-        let mut hits: Vec<Hit> = scratch
-            .pool
-            .candidates()
-            .map(|candidate| Hit {
-                distance: self.rows.space.shown(candidate.distance()),
-                id: self.rows.ids()[candidate.node() as usize],
-            })
-            .collect();
-        // The pool is in order but for ties, which it breaks by row number.
-        hits.sort_by(|a, b| a.distance.total_cmp(&b.distance).then(a.id.cmp(&b.id)));
-        for (place, hit) in places.iter_mut().zip(hits) {
-            *place = hit;
-        }
-        true
+        self.scratches.with(|walking| {
+            self.rows
+                .aim_at(query, &mut walking.work, &mut walking.query);
+            loop {
+                let start = walk.base.descend(query, entry, 0, walking);
+                if !walk.run(query, start, scratch, walking) {
+                    return false;
+                }
+                let found = scratch.pool.candidates();
+                walking.pool.clear();
+                walking
+                    .pool
+                    .extend(found.map(|found| Entry::new(found.distance(), found.node())));
+                if walk.base.exact || !self.measure_again(query, walking) {
+                    break;
+                }
+                walk.base.exact = true;
+            }
+            let mut hits: Vec<Hit> = walking
+                .pool
+                .iter()
+                .map(|entry| Hit {
+                    distance: self.rows.space.shown(entry.distance()),
+                    id: self.rows.ids()[entry.node() as usize],
+                })
+                .collect();
+            // In the order of codes, or in order but for ties, which go by row number.
+            hits.sort_unstable_by(|a, b| a.distance.total_cmp(&b.distance).then(a.id.cmp(&b.id)));
+            for (place, hit) in places.iter_mut().zip(hits) {
+                *place = hit;
+            }
+            true
+        })
     }
 }
 
 /// A walk over level 0.
-struct Walk<'a, C, D, P> {
-    graph: &'a Graph,
+struct Walk<'a, C> {
+    base: walk::Walk<'a, C>,
     sieve: &'a Sieve<'a>,
     ef: usize,
     /// The pool for a query far away from the allowed rows, if there are too many for a scan.
     far: Option<usize>,
-    count: C,
-    distance: D,
-    ask_for: P,
 }
 
-impl<C: Count, D: Fn(u32) -> f32, P: Fn(u32)> Walk<'_, C, D, P> {
-    /// Leaves in the scratch's pool the `ef` nearest allowed rows that the walk finds; false if it
-    /// did not find so many.
-    #[inline(always)]
-    fn run(&self, start: Candidate, scratch: &mut Scratch) -> bool {
-        let graph = self.graph;
+impl<C: Count> Walk<'_, C> {
+    /// Leaves in the scratch's pool the `ef` nearest allowed rows that the walk finds, and some
+    /// further ones; false if it did not find so many.
+    fn run(
+        &self,
+        query: &[f32],
+        start: Candidate,
+        scratch: &mut Scratch,
+        walking: &mut Walking,
+    ) -> bool {
+        let (rows, graph) = (self.base.rows, self.base.graph);
         let allowed = |row: u32| self.sieve.allowed.contains(row as usize);
         let Scratch {
             marks,
             pool,
             crossing,
-            fresh,
             others,
         } = scratch;
+        let coded = rows.coding.codes.is_some();
         marks.start(graph.len());
-        pool.start(self.ef);
-        crossing.start(self.ef);
+        pool.start(self.ef, if coded { SPARE } else { 0 });
+        crossing.start(self.ef, 0);
         let mut crossings = self.ef;
         let mut seeded = false;
         let mut hops = 0;
@@ -268,7 +302,7 @@ impl<C: Count, D: Fn(u32) -> f32, P: Fn(u32)> Walk<'_, C, D, P> {
                 if std::mem::replace(&mut seeded, true) {
                     return false;
                 }
-                self.seed(marks, pool, fresh);
+                self.seed(query, marks, pool, walking);
                 continue;
             };
             let is_crossing = Some(next) != inner;
@@ -278,10 +312,10 @@ impl<C: Count, D: Fn(u32) -> f32, P: Fn(u32)> Walk<'_, C, D, P> {
             } else {
                 pool.pass();
             }
-            self.count.hop();
+            self.base.count.hop();
             hops += 1;
 
-            fresh.clear();
+            walking.fresh.clear();
             others.clear();
             let (mut met, mut looked) = (0, 0);
             for &link in graph.place(0, next.node()) {
@@ -295,7 +329,8 @@ impl<C: Count, D: Fn(u32) -> f32, P: Fn(u32)> Walk<'_, C, D, P> {
                 }
                 met += 1;
                 if marks.raise(link, SEEN) {
-                    fresh.push(link);
+                    rows.ask_for_code(link as usize);
+                    walking.fresh.push(link);
                 }
             }
             let ask_for_links = |row: Option<&u32>| {
@@ -325,15 +360,18 @@ impl<C: Count, D: Fn(u32) -> f32, P: Fn(u32)> Walk<'_, C, D, P> {
                     if allowed(link) {
                         met += 1;
                         if marks.raise(link, SEEN) {
-                            fresh.push(link);
+                            rows.ask_for_code(link as usize);
+                            walking.fresh.push(link);
                         }
                     }
                 }
             }
-            self.compare(fresh, pool);
+            self.compare(query, pool, walking);
             if met < DESERT && (is_crossing || 2 * through >= others.len()) && crossings > 0 {
-                others.retain(|&other| marks.raise(other, CROSSED));
-                self.compare(others, crossing);
+                let crossed = others.iter().filter(|&&other| marks.raise(other, CROSSED));
+                walking.fresh.clear();
+                walking.fresh.extend(crossed);
+                self.compare(query, crossing, walking);
             }
             if hops <= LOOKS {
                 looked_at += looked;
@@ -345,29 +383,28 @@ impl<C: Count, D: Fn(u32) -> f32, P: Fn(u32)> Walk<'_, C, D, P> {
                     };
                     pool.widen(far);
                     seeded = true;
-                    self.seed(marks, pool, fresh);
+                    self.seed(query, marks, pool, walking);
                 }
             }
         }
     }
 
     /// Lets the rows drawn at random into the pool.
-    fn seed(&self, marks: &mut Marks, pool: &mut Nearest, fresh: &mut Vec<u32>) {
-        fresh.clear();
+    fn seed(&self, query: &[f32], marks: &mut Marks, pool: &mut Nearest, walking: &mut Walking) {
         let seeds = self.sieve.seeds().iter();
-        fresh.extend(seeds.filter(|&&seed| marks.raise(seed, SEEN)));
-        self.compare(fresh, pool);
+        walking.fresh.clear();
+        walking
+            .fresh
+            .extend(seeds.filter(|&&seed| marks.raise(seed, SEEN)));
+        self.compare(query, pool, walking);
     }
 
-    /// Lets rows into a pool.
+    /// Lets the fresh rows into a pool.
     #[inline(always)]
-    fn compare(&self, rows: &[u32], pool: &mut Nearest) {
-        rows.iter().take(AHEAD).for_each(|&row| (self.ask_for)(row));
-        for (i, &row) in rows.iter().enumerate() {
-            if let Some(&next) = rows.get(i + AHEAD) {
-                (self.ask_for)(next);
-            }
-            pool.enter(Candidate::new((self.distance)(row), row));
+    fn compare(&self, query: &[f32], pool: &mut Nearest, walking: &mut Walking) {
+        self.base.measure(query, walking);
+        for (&row, &distance) in walking.fresh.iter().zip(&walking.distances) {
+            pool.enter(Candidate::new(distance, row));
         }
     }
 }

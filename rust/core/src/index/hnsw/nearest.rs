@@ -2,44 +2,50 @@
 
 use crate::index::candidate::Candidate;
 
-/// Up to `size` candidates, nearest first.
+/// Candidates, nearest first: those to expand and some further ones.
 #[derive(Debug, Default)]
 pub struct Nearest {
     entries: Vec<(Candidate, bool)>,
+    /// Those to expand at most.
     size: usize,
+    /// How many more are kept.
+    spare: usize,
     /// All before it are expanded.
     cursor: usize,
 }
 
 impl Nearest {
-    pub fn start(&mut self, size: usize) {
+    pub fn start(&mut self, size: usize, spare: usize) {
         self.entries.clear();
-        self.size = size;
+        (self.size, self.spare) = (size, spare);
         self.cursor = 0;
     }
 
-    /// Makes room for up to `size`.
+    /// Makes room for up to `size` to expand.
     pub fn widen(&mut self, size: usize) {
         self.size = self.size.max(size);
     }
 
+    /// Whether there are as many as are expanded.
     pub fn is_full(&self) -> bool {
         self.entries.len() >= self.size
     }
 
-    /// Whether `candidate` would be kept.
+    /// Whether `candidate` would be expanded, as things are.
     #[inline(always)]
     pub fn admits(&self, candidate: Candidate) -> bool {
-        !self.is_full() || self.entries.last().is_some_and(|last| candidate < last.0)
+        let last = self.size.checked_sub(1);
+        let last = last.and_then(|last| self.entries.get(last));
+        last.is_none_or(|last| candidate < last.0)
     }
 
     /// Puts a candidate in its place; the furthest makes room.
     #[inline(always)]
     pub fn enter(&mut self, candidate: Candidate) {
-        if !self.admits(candidate) {
-            return;
-        }
-        if self.is_full() {
+        if self.entries.len() >= self.size + self.spare {
+            if self.entries.last().is_none_or(|last| candidate >= last.0) {
+                return;
+            }
             self.entries.pop();
         }
         let position = self.entries.partition_point(|entry| entry.0 < candidate);
@@ -50,7 +56,9 @@ impl Nearest {
     /// The nearest that was not expanded.
     #[inline(always)]
     pub fn next(&mut self) -> Option<Candidate> {
-        while let Some(&(candidate, expanded)) = self.entries.get(self.cursor) {
+        while self.cursor < self.size
+            && let Some(&(candidate, expanded)) = self.entries.get(self.cursor)
+        {
             if !expanded {
                 return Some(candidate);
             }

@@ -1,7 +1,6 @@
 //! The approximate k nearest rows.
 
 use crate::error::{Error, Result};
-use crate::index::candidate::Candidate;
 use crate::index::flat::exact;
 use crate::index::hits::{Hit, Hits};
 use crate::matrix::Matrix;
@@ -26,6 +25,14 @@ const WRONG: f64 = 0.3;
 
 /// Vectors asked for ahead of the one being compared.
 const AHEAD: usize = 2;
+
+/// Rows behind the `ef` nearest by code that are measured too: with `ef` = k codes alone would choose
+/// what is found. On Fashion-MNIST, recall at `ef` = k = 10 is .911 without, .961 with 4, .965 with 8
+/// and with 16.
+pub(super) const SPARE: usize = 8;
+
+/// How much larger than k the pool is at least where there are codes.
+const BEYOND: usize = 2;
 
 /// The least `ef` where none is asked for.
 pub const DEFAULT_EF: usize = 64;
@@ -89,6 +96,11 @@ impl Hnsw {
             return;
         };
         let mut walk = self.walk_counting(count);
+        let mut ef = ef;
+        if self.rows.coding.codes.is_some() {
+            walk.reach = ef.max(places.len() + BEYOND);
+            ef = walk.reach + SPARE;
+        }
         loop {
             let start = walk.descend(query, entry, 0, scratch);
             walk.beam(query, start, ef, 0, scratch, |_, _| Verdict::Enter);
@@ -134,17 +146,6 @@ impl Hnsw {
             && blurred(pool.len(), |i| {
                 self.rows.distance(query, pool[i].node() as usize)
             })
-    }
-
-    /// Where a walk on level 0 towards a query begins, at its distance in full precision.
-    pub(super) fn start_of(&self, query: &[f32], entry: u32, count: impl Count) -> Candidate {
-        self.scratches.with(|scratch| {
-            self.rows
-                .aim_at(query, &mut scratch.work, &mut scratch.query);
-            let start = self.walk_counting(count).descend(query, entry, 0, scratch);
-            let node = start.node();
-            Candidate::new(self.rows.distance(query, node as usize), node)
-        })
     }
 }
 

@@ -43,7 +43,7 @@ impl<C: Count> Walk<'_, C> {
     /// Leaves in the scratch the distances of its `fresh` rows from the query: by codes where rows
     /// have them, of which the query's must be the scratch's.
     #[inline(always)]
-    fn measure(&self, query: &[f32], scratch: &mut Scratch) {
+    pub fn measure(&self, query: &[f32], scratch: &mut Scratch) {
         let Scratch {
             fresh,
             distances,
@@ -136,7 +136,9 @@ impl<C: Count> Walk<'_, C> {
         while cursor < reach && scratch.pool.get(cursor).is_some() {
             scratch.fresh.clear();
             let mut taken = 0;
-            while let Some(entry) = scratch.pool.get_mut(cursor) {
+            while cursor < reach
+                && let Some(entry) = scratch.pool.get_mut(cursor)
+            {
                 if !entry.is_expanded() {
                     if taken == TOGETHER {
                         break;
