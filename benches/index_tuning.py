@@ -59,7 +59,6 @@ def build(vectors, m, ef_construction):
     index = HNSW(vectors.shape[1], metric="l2", m=m, ef_construction=ef_construction)
     seconds = seconds_of(lambda: index.add(vectors))
     sizes = {k: v for k, v in index.stats()._asdict().items() if k.startswith("bytes_")}
-    sizes["bytes_codes"] = index.memory_usage()["codes"]
     return index, {"m": m, "ef_construction": ef_construction, "seconds": seconds, **sizes}
 
 

@@ -244,7 +244,7 @@ class BaseIndex(Generic[CoreT]):
         Ids are unique and not negative; vectors are finite, and of length 1 under cosine; what a
         mapped index has not read yet agrees with its checksums. Graphs are looked at too: links
         lead to other rows of the level, once each; the entry point is on the top level; every
-        vector can be reached from it.
+        vector can be reached from it; codes, where there are any, are those of the vectors.
 
         Raises
         ------

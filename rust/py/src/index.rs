@@ -36,7 +36,11 @@ type Spans<'py> = (
     Bound<'py, PyArray1<f32>>,
 );
 
-type Efforts<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>);
+type Efforts<'py> = (
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<i64>>,
+);
 
 type Links<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i32>>);
 
@@ -558,10 +562,15 @@ methods!(PyHnsw, Hnsw, {
                 .transpose()?;
             index.effort(queries, k, ef, allowed.as_deref(), workers)
         })?;
-        let Effort { hops, distances } = effort;
+        let Effort {
+            hops,
+            distances,
+            remeasured,
+        } = effort;
         Ok((
             PyArray1::from_vec(py, hops),
             PyArray1::from_vec(py, distances),
+            PyArray1::from_vec(py, remeasured),
         ))
     }
 
@@ -584,6 +593,7 @@ methods!(PyHnsw, Hnsw, {
         dict.set_item("degree_max", stats.degree_max)?;
         dict.set_item("unreachable", stats.unreachable)?;
         dict.set_item("bytes_vectors", stats.bytes_vectors)?;
+        dict.set_item("bytes_codes", stats.bytes_codes)?;
         dict.set_item("bytes_ids", stats.bytes_ids)?;
         dict.set_item("bytes_links", stats.bytes_links)?;
         dict.set_item("bytes_upper", stats.bytes_upper)?;

@@ -93,7 +93,7 @@ impl Hnsw {
         loop {
             let start = walk.descend(query, entry, 0, scratch);
             walk.beam(query, start, ef, 0, scratch, |_, _| Verdict::Enter);
-            if walk.exact || !self.measure_again(query, scratch) {
+            if walk.exact || !self.measure_again(query, scratch, count) {
                 break;
             }
             walk.exact = true;
@@ -114,11 +114,17 @@ impl Hnsw {
 
     /// Replaces distances of codes in the pool by those of the vectors, and no longer in order.
     /// Whether codes do not tell apart what lies around the query.
-    pub(super) fn measure_again(&self, query: &[f32], scratch: &mut Scratch) -> bool {
+    pub(super) fn measure_again(
+        &self,
+        query: &[f32],
+        scratch: &mut Scratch,
+        count: impl Count,
+    ) -> bool {
         if self.rows.coding.codes.is_none() {
             return false;
         }
         let pool = &mut scratch.pool;
+        count.measure(pool.len());
         for i in 0..pool.len() {
             if let Some(next) = pool.get(i + AHEAD) {
                 prefetch(self.rows.stored(next.node() as usize), usize::MAX);
@@ -145,6 +151,9 @@ impl Hnsw {
             self.rows
                 .aim_at(query, &mut scratch.work, &mut scratch.query);
             let start = self.walk_counting(count).descend(query, entry, 0, scratch);
+            if self.rows.coding.codes.is_some() {
+                count.measure(1);
+            }
             let stored = self.rows.stored(start.node() as usize);
             Candidate::new(self.rows.space.distance(query, stored), start.node())
         })
