@@ -122,7 +122,8 @@ class BaseIndex(Generic[CoreT]):
 
         Notes
         -----
-        All or nothing: after an exception, Ctrl-C included, the index is what it was.
+        All or nothing: after an exception the index is what it was. Ctrl-C too leaves it as it
+        was or, where it comes when the change has just been made, with the whole change.
         """
         rows = as_rows(vectors, "vectors")
         numbers = None if ids is None else as_ids(ids, "ids")
@@ -234,7 +235,10 @@ class BaseIndex(Generic[CoreT]):
         -----
         The file is synchronised to disk before it takes the old one's place, and its directory
         afterwards: what ``save`` has returned from outlasts a power cut. A process that is killed
-        leaves its temporary file behind, ``.<name>.<process>.<n>.tmp``, which may be deleted.
+        leaves its temporary file behind, ``.<name>.<process>.<n>.tmp``. On Linux the next save to
+        the same path removes it if that process is gone and nobody has the file locked; elsewhere,
+        for names of more than 40 characters, and where the file system has no locks it stays and
+        may be deleted.
         """
         self._core.save(as_path(path))
 

@@ -13,6 +13,7 @@ use ruvector_core::index::hits::Hits;
 use ruvector_core::index::hnsw::{self, DEFAULT_EF, Effort, Hnsw, Params};
 use ruvector_core::index::ranges::{Ranges, Reach};
 use ruvector_core::index::shared::{Change, Reading, Shared};
+use ruvector_core::index::slices::in_slices;
 use ruvector_core::matrix::Matrix;
 use ruvector_core::metric::Metric;
 
@@ -361,13 +362,16 @@ impl PyFlat {
         let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.live()))?;
         let work = queries.data().len().saturating_mul(rows);
         let hits = enter(py, work, |workers| {
-            let index = reading(&self.inner)?;
-            match wanted {
-                Some(wanted) => {
-                    index.search_among(queries, k, &*index.rows.allowed(wanted)?, workers)
-                }
-                None => index.search(queries, k, workers),
+            // A mask is about the rows of one moment.
+            if let Some(wanted) = wanted {
+                let index = reading(&self.inner)?;
+                let allowed = index.rows.allowed(wanted)?;
+                return index.search_among(queries, k, &allowed, workers);
             }
+            let space = |index: &Flat| index.rows.space;
+            in_slices(&self.inner, space, queries, k, |index, part| {
+                index.search(part, k, workers)
+            })
         })?;
         answer(py, hits, k)
     }
@@ -619,13 +623,16 @@ impl PyHnsw {
         // One query is walked by one thread, and handing it over would cost more than it.
         let work = if queries.rows() == 1 { 0 } else { work };
         let hits = enter(py, work, |workers| {
-            let index = reading(&self.inner)?;
-            match wanted {
-                Some(wanted) => {
-                    index.search_among(queries, k, ef, &*index.rows.allowed(wanted)?, workers)
-                }
-                None => index.search(queries, k, ef, workers),
+            // A mask is about the rows of one moment.
+            if let Some(wanted) = wanted {
+                let index = reading(&self.inner)?;
+                let allowed = index.rows.allowed(wanted)?;
+                return index.search_among(queries, k, ef, &allowed, workers);
             }
+            let space = |index: &Hnsw| index.rows.space;
+            in_slices(&self.inner, space, queries, k, |index, part| {
+                index.search(part, k, ef, workers)
+            })
         })?;
         answer(py, hits, k)
     }

@@ -21,4 +21,5 @@ pub mod room;
 pub mod rows;
 pub mod scan;
 pub mod shared;
+pub mod slices;
 pub mod space;

@@ -11,7 +11,6 @@ use crate::simd::prefetch;
 use super::Hnsw;
 use super::count::{Count, Uncounted};
 use super::scratch::{Entry, Scratch};
-use super::walk::Verdict;
 
 /// Queries a thread takes at a time.
 const QUERIES: usize = 8;
@@ -27,6 +26,13 @@ const WRONG: f64 = 0.3;
 
 /// Vectors asked for ahead of the one being compared.
 const AHEAD: usize = 2;
+
+/// Equal rows may take this part of a pool; more only as there are places to fill. Their
+/// links mostly lead to one another, so a pool full of them is where a walk ends; too few of them
+/// have too few links to elsewhere. Of 20,000 normal rows of 32 dimensions after
+/// 2,000 zero rows, searches at ef 64 found .26 without a bound, .80 with one of `ef`, .93 with half
+/// and .945 with a quarter; .954 without the zero rows.
+const COPIES: usize = 4;
 
 /// The least `ef` where none is asked for.
 pub const DEFAULT_EF: usize = 64;
@@ -90,9 +96,12 @@ impl Hnsw {
             return;
         };
         let mut walk = self.walk_counting(count);
+        let most = places.len().max(ef / COPIES).max(1);
         loop {
             let start = walk.descend(query, entry, 0, scratch);
-            walk.beam(query, start, ef, 0, scratch, |_, _| Verdict::Enter);
+            walk.beam(query, start, ef, 0, scratch, |pool, row| {
+                walk.few_copies(pool, row, most)
+            });
             if walk.exact || !self.measure_again(query, scratch, count) {
                 break;
             }

@@ -7,7 +7,9 @@ use crate::index::candidate::Candidate;
 /// Chooses up to `capacity` of `candidates` (nearest first): Malkov and Yashunin's algorithm 4.
 ///
 /// A candidate is passed over when it is no further from one already chosen than from the row
-/// itself, so links point in different directions and one of several equal rows is enough. Where
+/// itself, so links point in different directions and one of several equal rows is enough. Only
+/// what is as far from a nearer one as from the row stays: else a copy of the row, from which
+/// everything is as far, would leave it no link to anything but copies. Where
 /// fewer than `fill` remain, the nearest of those passed over follow. `kept` ones are always
 /// chosen; there must not be more of them than `capacity`.
 ///
@@ -40,7 +42,10 @@ pub fn select(
         }
         let own = candidate.distance();
         let row = candidate.node() as usize;
-        let apart = |other: &Candidate| rows.between_by(exact, row, other.node() as usize) > own;
+        let apart = |other: &Candidate| {
+            let between = rows.between_by(exact, row, other.node() as usize);
+            between > own || (between == own && other.distance() < own)
+        };
         if chosen.len() + reserved < capacity && chosen.iter().all(apart) {
             chosen.push(candidate);
         } else {

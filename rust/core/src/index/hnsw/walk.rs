@@ -210,6 +210,34 @@ impl<C: Count> Walk<'_, C> {
         Verdict::Enter
     }
 
+    /// Lets in `most` of several equal rows alone: more of them cannot be results, but they could
+    /// fill the pool of whoever is nearer to them than to most others, and end the walk there.
+    #[inline(always)]
+    pub fn few_copies(&self, pool: &[Entry], candidate: Candidate, most: usize) -> Verdict {
+        let distance = candidate.distance();
+        let ties = pool.partition_point(|e| e.distance() < distance);
+        match pool.get(ties + most - 1) {
+            Some(last) if last.distance() == distance => {
+                self.count_copies(&pool[ties..], candidate, most)
+            }
+            _ => Verdict::Enter,
+        }
+    }
+
+    #[cold]
+    fn count_copies(&self, pool: &[Entry], candidate: Candidate, most: usize) -> Verdict {
+        let ties = pool
+            .iter()
+            .take_while(|e| e.distance() == candidate.distance());
+        let copies = ties.filter(|e| {
+            self.rows.is_live(e.node() as usize) && self.equal(e.node(), candidate.node())
+        });
+        match copies.count() < most {
+            true => Verdict::Enter,
+            false => Verdict::Ignore,
+        }
+    }
+
     /// Whether two rows hold the same vector.
     pub fn equal(&self, a: u32, b: u32) -> bool {
         a == b || self.rows.stored(a as usize) == self.rows.stored(b as usize)
