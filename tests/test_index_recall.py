@@ -131,3 +131,16 @@ def test_many_equal_rows_do_not_hide_the_others(order):
     assert (found.distances <= truth.distances[:, 9:] * 1.00001).mean() >= 0.96
     assert missed(index, others) <= 4
     assert (index.search(equal[:1], 100).distances == 0).all()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("rows", [4000, 5000])
+def test_rows_that_are_stored_a_hundred_times_are_found(metric, rows):
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((50, 16), dtype=np.float32)[rng.integers(0, 50, rows)]
+    queries = rng.standard_normal((50, 16), dtype=np.float32)
+    index, exact = HNSW(16, metric=metric), FlatIndex(16, metric=metric)
+    index.add(vectors)
+    exact.add(vectors)
+    found, truth = index.search(queries, 10), exact.search(queries, 10)
+    assert (found.distances <= truth.distances[:, 9:] + 1e-5).mean() >= 0.94

@@ -67,6 +67,7 @@ impl Hnsw {
             graph: &self.graph,
             count,
             exact: false,
+            copies: usize::MAX,
         }
     }
 }

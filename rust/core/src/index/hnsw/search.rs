@@ -11,6 +11,7 @@ use crate::simd::prefetch;
 use super::Hnsw;
 use super::count::{Count, Uncounted};
 use super::scratch::{Entry, Scratch};
+use super::walk::Verdict;
 
 /// Queries a thread takes at a time.
 const QUERIES: usize = 8;
@@ -96,12 +97,10 @@ impl Hnsw {
             return;
         };
         let mut walk = self.walk_counting(count);
-        let most = places.len().max(ef / COPIES).max(1);
+        walk.copies = places.len().max(ef / COPIES).max(1);
         loop {
             let start = walk.descend(query, entry, 0, scratch);
-            walk.beam(query, start, ef, 0, scratch, |pool, row| {
-                walk.few_copies(pool, row, most)
-            });
+            walk.beam(query, start, ef, 0, scratch, |_, _| Verdict::Enter);
             if walk.exact || !self.measure_again(query, scratch, count) {
                 break;
             }
