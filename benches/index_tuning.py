@@ -60,7 +60,6 @@ def build(vectors, setting):
     index = HNSW(vectors.shape[1], metric="l2", **setting)
     seconds = seconds_of(lambda: index.add(vectors))
     sizes = {k: v for k, v in index.stats()._asdict().items() if k.startswith("bytes_")}
-    sizes["bytes_codes"] = index.memory_usage()["codes"]
     return index, {**setting, "seconds": seconds, **sizes}
 
 

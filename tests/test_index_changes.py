@@ -7,7 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
-from fuzz_index import Life
+from fuzz_index import CodedLife, Life
 from ruvector.errors import DuplicateIdError, InvalidArgumentError, InvalidTypeError
 from ruvector.index import HNSW, FlatIndex
 
@@ -474,3 +474,10 @@ def test_random_operations_agree_with_a_dictionary(seed):
     life = Life(seed)
     life.run(12)
     assert life.counts.total() == 12
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_operations_on_an_index_with_codes_agree_with_a_dictionary(seed):
+    life = CodedLife(seed)
+    life.run(8)
+    assert life.seen["with codes"] > 0

@@ -1,9 +1,12 @@
 """Codes of eight bits order what a walk sees; they must not decide what is found."""
 
 import pickle
+import struct
+import zlib
 
 import numpy as np
 import pytest
+from ruvector.errors import CorruptFileError
 from ruvector.index import HNSW, FlatIndex
 
 CODED = 5000  # rows; an index has codes from 4,096 on
@@ -96,3 +99,64 @@ def test_codes_survive_files_and_changes(tmp_path):
         assert other.memory_usage()["codes"] == index.memory_usage()["codes"]
         for one, two in zip(other.search(queries, 10), want, strict=True):
             np.testing.assert_array_equal(one, two)
+
+
+def section(file, name):
+    """The place of a section's entry in the table, where its bytes begin, and how many they are."""
+    for at in range(64, 64 + 48 * file[12], 48):
+        if bytes(file[at : at + 16]).rstrip(b"\0") == name:
+            return at, *struct.unpack_from("<QQ", file, at + 16)
+    raise AssertionError(f"there is no section {name}")
+
+
+def sealed(file, entry, start, length):
+    """Give a section, and then the table, the checksum of what they hold now."""
+    struct.pack_into("<I", file, entry + 32, zlib.crc32(file[start : start + length]))
+    table = file[64 : 64 + 48 * file[12]]
+    struct.pack_into("<I", file, 60, zlib.crc32(table, zlib.crc32(file[:60])))
+    return bytes(file)
+
+
+@pytest.mark.parametrize("dim", [24, 96])
+def test_a_damaged_code_is_found(dim, tmp_path):
+    index = HNSW(dim, metric="cosine")
+    index.add(plane(CODED, dim, 12, 0))
+    path = tmp_path / "index"
+    index.save(path)
+    whole = path.read_bytes()
+    entry, start, length = section(whole, b"codes")
+    size = length // CODED
+    for at in (0, 77 * size + dim % 60, length - 8, length - 1):
+        file = bytearray(whole)
+        file[start + at] ^= 1
+        path.write_bytes(file)
+        with pytest.raises(CorruptFileError, match="codes"):
+            HNSW.load(path)
+        path.write_bytes(sealed(file, entry, start, length))
+        for mmap in (False, True):
+            loaded = HNSW.load(path, mmap=mmap)
+            with pytest.raises(CorruptFileError, match=f"code of row {at // size} is not"):
+                loaded.check()
+            assert (loaded.search(near(plane(CODED, dim, 12, 0), 20), 10).counts == 10).all()
+    path.write_bytes(whole)
+    HNSW.load(path).check()
+
+
+@pytest.mark.parametrize("ef", [10, 50])
+def test_what_is_measured_again_is_counted(ef):
+    index = HNSW(96, metric="l2")
+    vectors = plane(CODED, 96, 12, 0)
+    index.add(vectors[:4000])
+    queries = near(vectors, 30)
+    half = np.arange(4000) % 2 == 0
+    assert index.stats().bytes_codes == index.memory_usage()["codes"] == 0
+    for where in (None, half):
+        assert (index.search_stats(queries, ef=ef, where=where).remeasured == 0).all()
+    index.add(vectors[4000:])
+    assert index.stats().bytes_codes == index.memory_usage()["codes"] > CODED * 64
+    stats = index.search_stats(queries, ef=ef)
+    assert stats.remeasured.dtype == np.int64
+    assert (stats.remeasured >= ef).all()
+    assert (stats.distances > stats.remeasured).all()
+    # A filtered walk takes the row it begins at once more, at least.
+    assert (index.search_stats(queries, ef=ef, where=half.repeat(2)[:CODED]).remeasured > 0).all()

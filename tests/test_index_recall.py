@@ -112,3 +112,35 @@ def test_rows_added_one_by_one_are_found_too():
     index.check()
     assert missed(index, vectors) == 0
     assert recall(index, vectors, vectors[:200] + np.float32(0.05), 64) >= 0.99
+
+
+@pytest.mark.parametrize("order", ["first", "last", "between"])
+def test_many_equal_rows_do_not_hide_the_others(order):
+    rng = np.random.default_rng(7)
+    data = rng.standard_normal((4200, 24), dtype=np.float32)
+    others, queries, equal = data[:4000], data[4000:], np.zeros((1500, 24), np.float32)
+    parts = [equal, others] if order == "first" else [others, equal]
+    if order == "between":
+        parts = [rng.permutation(np.concatenate(parts))]
+    index, exact = HNSW(24, metric="l2", ef_construction=60), FlatIndex(24, metric="l2")
+    for part in parts:
+        index.add(part)
+        exact.add(part)
+    found, truth = index.search(queries, 10), exact.search(queries, 10)
+    # They are nearer to most queries than most of the others. Among 4,000 others alone it is .99.
+    assert (found.distances <= truth.distances[:, 9:] * 1.00001).mean() >= 0.96
+    assert missed(index, others) <= 4
+    assert (index.search(equal[:1], 100).distances == 0).all()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("rows", [4000, 5000])
+def test_rows_that_are_stored_a_hundred_times_are_found(metric, rows):
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((50, 16), dtype=np.float32)[rng.integers(0, 50, rows)]
+    queries = rng.standard_normal((50, 16), dtype=np.float32)
+    index, exact = HNSW(16, metric=metric), FlatIndex(16, metric=metric)
+    index.add(vectors)
+    exact.add(vectors)
+    found, truth = index.search(queries, 10), exact.search(queries, 10)
+    assert (found.distances <= truth.distances[:, 9:] + 1e-5).mean() >= 0.94

@@ -7,11 +7,17 @@ Each seed is one life of one index: its class, metric, parameters and data are d
 dozens of operations. A plain dictionary is changed alongside. After every operation the index's
 own checker runs, ids and vectors must agree with the dictionary, and searches with sorting all
 distances. A failure prints the seed, and `--seed` with it repeats the life.
+
+One life in five begins with rows enough for codes, whose data move now and then so that they are
+coded anew, or have rows nearer together than codes can tell. There stored rows must find themselves
+too, until the data move: a dense cloud amid rows stored before it draws walks in at small `m`, with
+codes or without.
 """
 
 import argparse
 import copy
 import pickle
+import struct
 import sys
 import tempfile
 import time
@@ -25,17 +31,22 @@ import numpy.typing as npt
 from ruvector.errors import RuvectorError
 from ruvector.index import HNSW, FlatIndex
 
-__all__ = ["Life"]
+__all__ = ["CodedLife", "Life"]
 
 Array = npt.NDArray[Any]
+
+#: An index of so many rows has codes, unless they do not tell its rows apart.
+CODED = 4096
 
 
 class Life:
     """An index, what it should hold, and the operations that change both."""
 
+    dims: tuple[int, ...] = (1, 2, 7, 16, 33)
+
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
-        self.dim = int(self.rng.choice([1, 2, 7, 16, 33]))
+        self.dim = int(self.rng.choice(self.dims))
         self.metric = str(self.rng.choice(["cosine", "l2", "ip"]))
         self.kind = FlatIndex if self.rng.random() < 0.2 else HNSW
         self.style = str(self.rng.choice(["normal", "copies", "clusters", "equal"]))
@@ -52,28 +63,30 @@ class Life:
         self.model: dict[int, Array] = {}
         self.index = self.fresh()
         self.counts: Counter[str] = Counter()
+        self.seen: Counter[str] = Counter()
 
     def fresh(self) -> Any:
         return self.kind(self.dim, metric=self.metric, **self.parameters)
 
+    def verbs(self) -> dict[Callable[[], None], float]:
+        """What can be done, and how often."""
+        return {
+            self.add: 6,
+            self.add_with_ids: 2,
+            self.remove: 6,
+            self.remove_near: 2,
+            self.remove_all_but_few: 0.4,
+            self.update: 2,
+            self.replace: 2,
+            self.refuse: 1,
+            self.compact: 1,
+            self.merge: 1,
+            self.copy: 1,
+            self.save: 1,
+        }
+
     def run(self, steps: int) -> None:
-        verbs = [
-            self.add,
-            self.add,
-            self.add_with_ids,
-            self.remove,
-            self.remove,
-            self.remove_near,
-            self.remove_all_but_few,
-            self.update,
-            self.replace,
-            self.refuse,
-            self.compact,
-            self.merge,
-            self.copy,
-            self.save,
-        ]
-        odds = np.array([3, 3, 2, 3, 3, 2, 0.4, 2, 2, 1, 1, 1, 1, 1])
+        verbs, odds = list(self.verbs()), np.array(list(self.verbs().values()))
         for _ in range(steps):
             verb = verbs[int(self.rng.choice(len(verbs), p=odds / odds.sum()))]
             verb()
@@ -223,7 +236,10 @@ class Life:
             truth = np.empty((3, 0))
         wide = {"ef": max(1, len(model))} if self.kind is HNSW else {}
         exact = index.search(queries, k, **wide)
-        np.testing.assert_allclose(exact.distances[:, :width], truth, rtol=1e-4, atol=1e-4)
+        # Inner products of long rows that nearly cancel have the rounding of their terms.
+        length = max((float(np.abs(rows).max()) for rows in (queries, *model.values())), default=0)
+        close = max(1e-4, 1e-6 * self.dim * length**2)
+        np.testing.assert_allclose(exact.distances[:, :width], truth, rtol=1e-4, atol=close)
         usual = index.search(queries, k)
         for result in (exact, usual):
             assert (result.counts == width).all(), (result.counts, width)
@@ -233,6 +249,106 @@ class Life:
             assert all(len(set(row)) == width for row in result.ids[:, :width].tolist())
 
 
+class CodedLife(Life):
+    """A life of a graph that begins with rows enough for codes."""
+
+    # The last one is large enough for a projection to fewer values.
+    dims = (8, 16, 24, 96)
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.kind = HNSW
+        self.style = str(self.rng.choice(["normal", "copies", "equal"], p=[0.7, 0.2, 0.1]))
+        self.sizes = int(self.rng.choice([40, 400]))
+        self.parameters = {
+            "m": int(self.rng.choice([2, 5, 16])),
+            "ef_construction": int(self.rng.choice([20, 60])),
+            "seed": seed,
+        }
+        self.axes = self.rng.standard_normal((6, self.dim), dtype=np.float32)
+        self.centre = np.zeros(self.dim, np.float32)
+        self.spread = np.float32(1)
+        # Far away from the others, bytes tell rows no longer apart and codes are given up.
+        self.wild = bool(self.rng.random() < 0.3)
+        self.trained = 0
+        self.index = self.fresh()
+        vectors = self.draw(CODED + int(self.rng.integers(100, 900)))
+        self.model.update(zip(self.index.add(vectors).tolist(), vectors, strict=True))
+        trained, coded, values = self.coding()
+        assert trained == len(vectors)
+        assert coded
+        assert self.index.stats().bytes_codes > 64 * len(vectors)
+        assert self.dim < 96 or values > 0, "these rows should have been projected"
+        self.compare()
+
+    def verbs(self) -> dict[Callable[[], None], float]:
+        return {**super().verbs(), self.move: 1, self.add_many: 0.7, self.remove_all_but_few: 0.2}
+
+    def draw(self, n: int) -> Array:
+        if self.dim < 96:
+            rows = super().draw(n)
+        else:
+            rows = self.rng.standard_normal((n, 6), dtype=np.float32) @ self.axes
+            if self.style == "equal":
+                rows[:] = 1
+        return np.asarray(rows * self.spread + self.centre)
+
+    def move(self) -> None:
+        """From now on rows come from elsewhere, or from a place that codes do not resolve."""
+        far = np.float32(self.rng.choice([0, 3, 30] if self.wild else [0, 0.5, 1.5]))
+        self.centre = far * self.rng.standard_normal(self.dim, dtype=np.float32)
+        self.spread = np.float32(self.rng.choice([1, 0.01] if self.wild else [1, 0.2]))
+        if self.rng.random() < 0.5:
+            self.axes = self.rng.standard_normal((6, self.dim), dtype=np.float32)
+
+    def add_many(self) -> None:
+        rows = self.draw(int(self.rng.integers(500, 1500)))
+        self.model.update(zip(self.index.add(rows).tolist(), rows, strict=True))
+
+    def save(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "index"
+            self.index.save(path)
+            mapped = HNSW.load(path, mmap=True)
+            mapped.check()
+            queries = self.draw(5)
+            for one, two in zip(mapped.search(queries), self.index.search(queries), strict=True):
+                np.testing.assert_array_equal(one, two)
+            del mapped
+            self.index = HNSW.load(path)
+
+    def coding(self) -> tuple[int, bool, int]:
+        """How many rows there were when codes were decided on, the decision, projected values."""
+        state = self.index._core.to_bytes()
+        for at in range(64, 64 + 48 * state[12], 48):
+            if state[at : at + 16].rstrip(b"\0") == b"coding":
+                start = struct.unpack_from("<Q", state, at + 16)[0]
+                trained, coded, values = struct.unpack_from("<QQQ", state, start)
+                return trained, coded == 1, values
+        raise AssertionError("the index does not say how it is coded")
+
+    def compare(self) -> None:
+        super().compare()
+        trained, coded, _ = self.coding()
+        self.seen["recoded"] += self.trained not in (0, trained)
+        self.trained = trained
+        self.seen["with codes" if coded else "codes given up"] += 1
+        if self.metric == "ip" or self.parameters["m"] < 5 or not self.model:
+            return
+        ids = self.some(20)
+        own = np.stack([self.model[id_] for id_ in ids])
+        found = self.index.search(own, 1).distances[:, 0]
+        near = 1e-6 if self.metric == "cosine" else 1e-6 * max(1.0, float(np.square(own).max()))
+        # Where codes do not resolve what lies around a row, the walk is gone again without them.
+        hops = self.index.search_stats(own, 1, ef=64).hops
+        self.seen["walked twice"] += int((hops >= 128).sum())
+        self.seen["rows asked for"] += len(ids)
+        self.seen["rows missed"] += int((found > near).sum())
+        if not self.counts["move"]:
+            few = self.seen["rows asked for"] // 20
+            assert self.seen["rows missed"] <= 10 + few, "stored rows do not find themselves"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Random operations on indexes")
     parser.add_argument("--seconds", type=float, default=60)
@@ -240,22 +356,25 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     arguments = parser.parse_args()
     counts: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
     end = time.monotonic() + arguments.seconds
     seed = arguments.first if arguments.seed is None else arguments.seed
     lives = 0
     while time.monotonic() < end:
-        life = Life(seed)
+        life = CodedLife(seed) if seed % 5 == 0 else Life(seed)
         try:
             life.run(60)
         except BaseException:
             print(f"seed {seed} failed after {dict(life.counts)}", file=sys.stderr)
             raise
         counts += life.counts
+        seen += life.seen
         lives += 1
         seed += 1
         if arguments.seed is not None:
             break
     print(f"{lives} lives, {counts.total()} operations: {dict(counts.most_common())}")
+    print(f"lives with codes: {dict(seen.most_common())}")
     return 0
 
 

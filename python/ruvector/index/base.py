@@ -125,7 +125,8 @@ class BaseIndex(Generic[CoreT]):
 
         Notes
         -----
-        All or nothing: after an exception, Ctrl-C included, the index is what it was.
+        All or nothing: after an exception the index is what it was. Ctrl-C too leaves it as it
+        was or, where it comes when the change has just been made, with the whole change.
         """
         rows = as_rows(vectors, "vectors")
         numbers = None if ids is None else as_ids(ids, "ids")
@@ -237,7 +238,10 @@ class BaseIndex(Generic[CoreT]):
         -----
         The file is synchronised to disk before it takes the old one's place, and its directory
         afterwards: what ``save`` has returned from outlasts a power cut. A process that is killed
-        leaves its temporary file behind, ``.<name>.<process>.<n>.tmp``, which may be deleted.
+        leaves its temporary file behind, ``.<name>.<process>.<n>.tmp``. On Linux the next save to
+        the same path removes it if that process is gone and nobody has the file locked; elsewhere,
+        for names of more than 40 characters, and where the file system has no locks it stays and
+        may be deleted.
         """
         self._core.save(as_path(path))
 
@@ -247,7 +251,7 @@ class BaseIndex(Generic[CoreT]):
         Ids are unique and not negative; vectors are finite, and of length 1 under cosine; what a
         mapped index has not read yet agrees with its checksums. Graphs are looked at too: links
         lead to other rows of the level, once each; the entry point is on the top level; every
-        vector can be reached from it.
+        vector can be reached from it; codes, where there are any, are those of the vectors.
 
         Raises
         ------

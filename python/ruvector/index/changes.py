@@ -16,7 +16,8 @@ __all__ = ["ChangingIndex"]
 class ChangingIndex(BaseIndex[CoreT]):
     """What all indexes offer for changing what they hold.
 
-    Each call is all or nothing: after an exception, Ctrl-C included, the index is what it was.
+    Each call is all or nothing: after an exception the index is what it was. Ctrl-C too leaves it
+    as it was or, where it comes when the change has just been made, with the whole change.
     """
 
     __slots__ = ()

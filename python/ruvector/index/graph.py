@@ -188,7 +188,7 @@ class GraphIndex(ChangingIndex[_core.Hnsw]):
         Returns
         -------
         SearchStats
-            Hops and distances, their means first.
+            Hops, distances, and how many of these were taken once more in full precision.
 
         Examples
         --------
@@ -203,11 +203,11 @@ class GraphIndex(ChangingIndex[_core.Hnsw]):
         rows = as_rows(queries, "queries")
         k = check_int(k, "k", low=1, high=MAX_K)
         among = None if where is None else as_where(where)
-        hops, distances = self._core.effort(rows, k, self._pool(ef), among)
+        hops, distances, remeasured = self._core.effort(rows, k, self._pool(ef), among)
         hops_mean, distances_mean = (
             float(counts.mean()) if len(counts) else float("nan") for counts in (hops, distances)
         )
-        return SearchStats(hops_mean, distances_mean, hops, distances)
+        return SearchStats(hops_mean, distances_mean, hops, distances, remeasured)
 
     def layer(self, level: int = 0) -> CSR:
         """Return the links of one level as a sparse matrix.

@@ -54,8 +54,10 @@ class HNSW(GraphIndex):
     them, and distances are those of the query, which is not rounded, from them. The smaller
     storages take time to unpack vectors where they are compared in full.
 
-    Threads may share an index. Searches go on while another thread changes it, and see all of a
-    change or nothing; changes wait for each other. A child forked meanwhile can use the index
+    Threads may share an index. Searches go on while another thread changes it, and each query sees
+    all of a change or nothing; changes wait for each other. They also wait for the searches that
+    are under way, so of more than 1,024 queries in one call without `where` the later may see a
+    change that the earlier did not. A child forked meanwhile can use the index
     unless a change was under way: then it gets `BrokenIndexError` and must load it again. Every
     stored vector can be reached from every other one over level-0 links: they contain a spanning
     tree that pruning never touches and that is mended when vectors go.

@@ -58,13 +58,18 @@ class SearchStats(NamedTuple):
     hops : ndarray of int64, shape (n,)
         Rows whose links were looked at, on all levels; 0 where all rows were compared instead.
     distances : ndarray of int64, shape (n,)
-        Distances computed, without those by which a walk's `ef` vectors are compared again.
+        Distances computed: by codes where the index has them (`HNSW.memory_usage`), otherwise
+        from the vectors.
+    remeasured : ndarray of int64, shape (n,)
+        Distances from the vectors that were computed beside these because codes came before: one
+        for each vector in view when a walk ends. 0 where the index has no codes.
     """
 
     hops_mean: float
     distances_mean: float
     hops: npt.NDArray[np.int64]
     distances: npt.NDArray[np.int64]
+    remeasured: npt.NDArray[np.int64]
 
 
 class TuneStep(NamedTuple):
@@ -122,9 +127,9 @@ class IndexStats(NamedTuple):
     unreachable : int
         Rows that no path of level-0 links leads to from the entry point; always 0 unless the
         index is damaged.
-    bytes_vectors, bytes_ids, bytes_links, bytes_upper, bytes_nodes : int
-        Memory of the vectors without their codes, the ids with their lookup, the level-0 links,
-        the links above, and what else is kept for each row. `HNSW.memory_usage` tells all.
+    bytes_vectors, bytes_codes, bytes_ids, bytes_links, bytes_upper, bytes_nodes : int
+        Memory of the vectors, their codes (0 without), the ids with their lookup, the level-0
+        links, the links above, and what else is kept for each row. `HNSW.memory_usage` tells all.
     """
 
     rows: int
@@ -135,6 +140,7 @@ class IndexStats(NamedTuple):
     degree_max: int
     unreachable: int
     bytes_vectors: int
+    bytes_codes: int
     bytes_ids: int
     bytes_links: int
     bytes_upper: int

@@ -20,4 +20,8 @@ fn bad_files_do_no_harm() {
     let counts = driver::run(20_261_121, 0, Duration::from_secs(5)).unwrap();
     // Or nothing deeper than the header would have been reached.
     assert!(counts.loaded > 0 && counts.mapped > counts.found_later && counts.found_later > 0);
+    assert!(
+        counts.coded > counts.wrong_codes && counts.wrong_codes > 0,
+        "{counts:?}"
+    );
 }

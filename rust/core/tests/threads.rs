@@ -1,5 +1,5 @@
-//! Writers and readers of one index at once, for a second or for as many as
-//! `RUVECTOR_STRESS_SECONDS` says. `tools/sanitize.sh` runs it under ThreadSanitizer.
+//! Writers and readers of one index at once, for two seconds or for as many as
+//! `RUVECTOR_STRESS_SECONDS` says, half of them of an index with codes. `tools/sanitize.sh` runs it under ThreadSanitizer.
 
 // The helpers are tests too.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use ruvector_core::Error;
 use ruvector_core::index::changes::{Existing, Missing};
+use ruvector_core::index::codes::TRAIN_ROWS;
 use ruvector_core::index::flat::{self, Flat};
 use ruvector_core::index::hnsw::{self, Hnsw, Params};
 use ruvector_core::index::shared::Shared;
@@ -27,6 +28,9 @@ const FIRST: usize = 200;
 /// An index that has grown so far is replaced by a fresh one.
 const ENOUGH: usize = 4000;
 
+/// Or by so many rows, where it began with enough for codes.
+const MORE: usize = 2500;
+
 fn draw(rows: usize, stream: &mut Stream) -> Vec<f32> {
     (0..rows * DIM)
         .map(|_| stream.uniform() as f32 * 2.0 - 1.0)
@@ -38,14 +42,17 @@ fn matrix(data: &[f32]) -> Matrix<'_, f32> {
 }
 
 fn seconds() -> f64 {
-    std::env::var("RUVECTOR_STRESS_SECONDS").map_or(1.0, |text| text.parse().unwrap())
+    std::env::var("RUVECTOR_STRESS_SECONDS").map_or(2.0, |text| text.parse().unwrap())
 }
 
 /// How often each thing was done.
 #[derive(Debug, Default)]
 struct Counts {
     added: AtomicUsize,
+    replaced: AtomicUsize,
     removed: AtomicUsize,
+    compacted: AtomicUsize,
+    recoded: AtomicUsize,
     interrupted: AtomicUsize,
     searched: AtomicUsize,
     saved: AtomicUsize,
@@ -60,26 +67,39 @@ fn count(counter: &AtomicUsize) {
 enum Verb {
     Add,
     Update,
+    Replace,
     Remove,
+    Compact,
 }
 
-/// Adds, updates and removes its own rows until there is enough; one change in eight is asked to
-/// stop at some moment.
-fn write(index: &Shared<Hnsw>, seed: u64, over: &AtomicBool, end: Instant, counts: &Counts) {
+/// Adds, replaces, removes its own rows and compacts until there are `enough` rows; one change in
+/// eight is asked to stop at some moment. Later rows are further out, so that codes change.
+fn write(
+    index: &Shared<Hnsw>,
+    seed: u64,
+    enough: usize,
+    over: &AtomicBool,
+    end: Instant,
+    counts: &Counts,
+) {
     let mut stream = Stream::new(seed, 1);
     let mut own: Vec<i64> = Vec::new();
     while Instant::now() < end && !over.load(Ordering::Relaxed) {
         let before = index.read().unwrap().rows.visible();
-        if before >= ENOUGH {
+        if before >= enough {
             break;
         }
         let size = 1 + stream.below(150) as usize;
-        let verb = match stream.below(8) {
-            0 | 1 if own.len() >= size => Verb::Remove,
-            2 if own.len() >= size => Verb::Update,
+        let verb = match stream.below(16) {
+            0..=3 if own.len() >= size => Verb::Remove,
+            4 | 5 if own.len() >= size => Verb::Update,
+            6 | 7 if own.len() >= size => Verb::Replace,
+            8 => Verb::Compact,
             _ => Verb::Add,
         };
-        let data = draw(size, &mut stream);
+        let mut data = draw(size, &mut stream);
+        let out = 1.0 + (own.len() / 200) as f32;
+        data.iter_mut().step_by(3).for_each(|x| *x += out);
         let some = own[own.len().saturating_sub(size)..].to_vec();
         let stop = AtomicBool::new(false);
         let changing = || {
@@ -90,6 +110,20 @@ fn write(index: &Shared<Hnsw>, seed: u64, over: &AtomicBool, end: Instant, count
                 Verb::Update => {
                     let updating = adding(Some(&some)).over(Existing::Require);
                     index.change(updating, &workers)
+                }
+                Verb::Replace => {
+                    // Half of them are new.
+                    let mut new = Stream::new(own.len() as u64, seed);
+                    let ids = (0..size).map(|i| match i % 2 {
+                        0 => some[i],
+                        _ => (1 << 50) + new.below(1 << 60) as i64,
+                    });
+                    let ids: Vec<i64> = ids.collect();
+                    index.change(adding(Some(&ids)).over(Existing::Replace), &workers)
+                }
+                Verb::Compact => {
+                    index.change(hnsw::Removing::compacting(), &workers)?;
+                    Ok(Vec::new())
                 }
                 Verb::Remove => {
                     let removing = hnsw::Removing::new(&some, Missing::Refuse);
@@ -121,11 +155,15 @@ fn write(index: &Shared<Hnsw>, seed: u64, over: &AtomicBool, end: Instant, count
                         own.truncate(own.len() - size);
                         count(&counts.removed);
                     }
-                    Verb::Add | Verb::Update => {
+                    Verb::Add | Verb::Update | Verb::Replace => {
                         assert_eq!(guard.rows.get(&ids).unwrap(), data);
                         own.extend(ids.iter().filter(|id| !some.contains(id)));
-                        count(&counts.added);
+                        count(match verb {
+                            Verb::Add => &counts.added,
+                            _ => &counts.replaced,
+                        });
                     }
+                    Verb::Compact => count(&counts.compacted),
                 }
             }
             Err(Error::Interrupted) => {
@@ -154,7 +192,7 @@ fn read(index: &Shared<Hnsw>, first: &[f32], seed: u64, over: &AtomicBool, count
                 count(&counts.saved);
             }
             1 => {
-                guard.check().unwrap();
+                guard.verify(&Workers::serial()).unwrap();
                 assert_eq!(guard.stats().rows, live);
                 count(&counts.checked);
             }
@@ -180,39 +218,56 @@ fn read(index: &Shared<Hnsw>, first: &[f32], seed: u64, over: &AtomicBool, count
 
 #[test]
 fn writers_and_readers_agree_on_what_there_is() {
-    let end = Instant::now() + Duration::from_secs_f64(seconds());
-    let counts = Counts::default();
+    let (beginning, counts) = (Instant::now(), Counts::default());
     let mut seed = 0;
-    while Instant::now() < end {
-        seed += 1;
-        let first = draw(FIRST, &mut Stream::new(seed, 0));
-        let params = Params::new(6, 40, seed).unwrap();
-        let mut fresh = Hnsw::new(DIM, Metric::L2, params).unwrap();
-        fresh.add(matrix(&first), None, &Workers::serial()).unwrap();
-        let index = Shared::new(fresh);
-        let over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            for writer in 0..WRITERS {
-                let (index, over, counts) = (&index, &over, &counts);
-                scope.spawn(move || write(index, seed * 10 + writer, over, end, counts));
-            }
-            for reader in 0..READERS {
-                let (index, first, over, counts) = (&index, &first, &over, &counts);
-                scope.spawn(move || read(index, first, seed * 10 + reader, over, counts));
-            }
-        });
-        index.read().unwrap().check().unwrap();
+    for (share, rows, more) in [(0.5, TRAIN_ROWS, MORE), (1.0, FIRST, ENOUGH - FIRST)] {
+        let end = beginning + Duration::from_secs_f64(share * seconds());
+        while Instant::now() < end {
+            seed += 1;
+            agree(seed, rows, rows + more, end, &counts);
+        }
     }
     eprintln!("{counts:?}, {seed} indexes");
     let all = seconds() >= 10.0;
     let rare = [
+        counts.replaced,
         counts.removed,
+        counts.compacted,
+        counts.recoded,
         counts.interrupted,
         counts.saved,
         counts.checked,
     ];
     assert!(counts.added.into_inner() > 0 && counts.searched.into_inner() > 0);
     assert!(!all || rare.into_iter().all(|count| count.into_inner() > 0));
+}
+
+/// One index from `rows` rows to `enough`, or to the end.
+fn agree(seed: u64, rows: usize, enough: usize, end: Instant, counts: &Counts) {
+    let first = draw(rows, &mut Stream::new(seed, 0));
+    let params = Params::new(6, 40, seed).unwrap();
+    let mut fresh = Hnsw::new(DIM, Metric::L2, params).unwrap();
+    fresh.add(matrix(&first), None, &Workers::serial()).unwrap();
+    let coding = |index: &Hnsw| index.rows.coding.head(0);
+    let before = coding(&fresh);
+    assert_eq!(before[1] == 1, rows >= TRAIN_ROWS, "codes");
+    let index = Shared::new(fresh);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let (index, over, counts) = (&index, &over, &counts);
+            scope.spawn(move || write(index, seed * 10 + writer, enough, over, end, counts));
+        }
+        for reader in 0..READERS {
+            let (index, first, over, counts) = (&index, &first, &over, &counts);
+            scope.spawn(move || read(index, first, seed * 10 + reader, over, counts));
+        }
+    });
+    let index = index.read().unwrap();
+    index.verify(&Workers::serial()).unwrap();
+    if rows >= TRAIN_ROWS && coding(&index) != before {
+        count(&counts.recoded);
+    }
 }
 
 #[test]

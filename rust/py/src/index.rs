@@ -14,6 +14,7 @@ use ruvector_core::index::hnsw::{self, DEFAULT_EF, Effort, Hnsw, Params};
 use ruvector_core::index::packed::Storage;
 use ruvector_core::index::ranges::{Ranges, Reach};
 use ruvector_core::index::shared::{Change, Reading, Shared};
+use ruvector_core::index::slices::in_slices;
 use ruvector_core::matrix::Matrix;
 use ruvector_core::metric::Metric;
 
@@ -37,7 +38,11 @@ type Spans<'py> = (
     Bound<'py, PyArray1<f32>>,
 );
 
-type Efforts<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>);
+type Efforts<'py> = (
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<i64>>,
+);
 
 type Links<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i32>>);
 
@@ -358,13 +363,16 @@ impl PyFlat {
         let rows = enter(py, 0, |_| Ok(reading(&self.inner)?.rows.live()))?;
         let work = queries.data().len().saturating_mul(rows);
         let hits = enter(py, work, |workers| {
-            let index = reading(&self.inner)?;
-            match wanted {
-                Some(wanted) => {
-                    index.search_among(queries, k, &*index.rows.allowed(wanted)?, workers)
-                }
-                None => index.search(queries, k, workers),
+            // A mask is about the rows of one moment.
+            if let Some(wanted) = wanted {
+                let index = reading(&self.inner)?;
+                let allowed = index.rows.allowed(wanted)?;
+                return index.search_among(queries, k, &allowed, workers);
             }
+            let space = |index: &Flat| index.rows.space;
+            in_slices(&self.inner, space, queries, k, |index, part| {
+                index.search(part, k, workers)
+            })
         })?;
         answer(py, hits, k)
     }
@@ -565,10 +573,15 @@ methods!(PyHnsw, Hnsw, {
                 .transpose()?;
             index.effort(queries, k, ef, allowed.as_deref(), workers)
         })?;
-        let Effort { hops, distances } = effort;
+        let Effort {
+            hops,
+            distances,
+            remeasured,
+        } = effort;
         Ok((
             PyArray1::from_vec(py, hops),
             PyArray1::from_vec(py, distances),
+            PyArray1::from_vec(py, remeasured),
         ))
     }
 
@@ -591,6 +604,7 @@ methods!(PyHnsw, Hnsw, {
         dict.set_item("degree_max", stats.degree_max)?;
         dict.set_item("unreachable", stats.unreachable)?;
         dict.set_item("bytes_vectors", stats.bytes_vectors)?;
+        dict.set_item("bytes_codes", stats.bytes_codes)?;
         dict.set_item("bytes_ids", stats.bytes_ids)?;
         dict.set_item("bytes_links", stats.bytes_links)?;
         dict.set_item("bytes_upper", stats.bytes_upper)?;
@@ -616,13 +630,16 @@ impl PyHnsw {
         // One query is walked by one thread, and handing it over would cost more than it.
         let work = if queries.rows() == 1 { 0 } else { work };
         let hits = enter(py, work, |workers| {
-            let index = reading(&self.inner)?;
-            match wanted {
-                Some(wanted) => {
-                    index.search_among(queries, k, ef, &*index.rows.allowed(wanted)?, workers)
-                }
-                None => index.search(queries, k, ef, workers),
+            // A mask is about the rows of one moment.
+            if let Some(wanted) = wanted {
+                let index = reading(&self.inner)?;
+                let allowed = index.rows.allowed(wanted)?;
+                return index.search_among(queries, k, ef, &allowed, workers);
             }
+            let space = |index: &Hnsw| index.rows.space;
+            in_slices(&self.inner, space, queries, k, |index, part| {
+                index.search(part, k, ef, workers)
+            })
         })?;
         answer(py, hits, k)
     }

@@ -67,6 +67,62 @@ impl Parts {
             .map(|(_, bytes)| bytes)
     }
 
+    /// Whether the rows have codes.
+    pub fn is_coded(&mut self) -> bool {
+        self.named("codes", 1).is_some()
+    }
+
+    /// Changes what the sections say that codes are made of.
+    pub fn change_codes(&mut self, draw: &mut Stream) {
+        const VALUES: [f32; 7] = [f32::NAN, f32::INFINITY, 3e38, -3e38, 1e-45, 0.0, -1.0];
+        let names = [
+            "coding",
+            "codes",
+            "codes",
+            "code mean",
+            "projection",
+            "projection step",
+        ];
+        let name = names[draw.below(names.len() as u64) as usize];
+        let (kind, value) = (draw.below(4), VALUES[draw.below(7) as usize]);
+        let Some(bytes) = self.named(name, 8) else {
+            return;
+        };
+        match (name, kind) {
+            ("coding", _) => {
+                let at = 8 * draw.below(bytes.len() as u64 / 8) as usize;
+                let value = number(draw, u64_at(bytes, at) as u64);
+                bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+            }
+            // What one step stands for, or the squared length: a code's last two numbers, of
+            // which every row's may be changed alike.
+            ("codes", 0..=1) => {
+                let places: Vec<usize> = (0..bytes.len() / 64).map(|line| 64 * line + 56).collect();
+                let first = draw.below(places.len() as u64) as usize;
+                let count = [1, places.len()][draw.below(2) as usize];
+                for &place in places.iter().cycle().skip(first).take(count) {
+                    let at = place + 4 * draw.below(2) as usize;
+                    bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+                }
+            }
+            ("codes" | "projection", _) => {
+                let first = draw.below(bytes.len() as u64) as usize;
+                let length = 1 << draw.below(12);
+                let end = bytes.len().min(first + length);
+                let byte = draw.next_u64() as u8;
+                bytes[first..end].fill(byte);
+            }
+            (_, 0) => {
+                let length = number(draw, bytes.len() as u64).min(1 << 16) as usize;
+                bytes.resize(length, draw.next_u64() as u8);
+            }
+            _ => {
+                let at = 4 * draw.below(bytes.len() as u64 / 4) as usize;
+                bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+            }
+        }
+    }
+
     /// Changes what a section says, or what sections there are.
     pub fn change(&mut self, draw: &mut Stream) {
         let below = |draw: &mut Stream, end: usize| draw.below(end.max(1) as u64) as usize;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use ruvector_core::index::changes::{Existing, Missing};
+use ruvector_core::index::codes::TRAIN_ROWS;
 use ruvector_core::index::flat::Flat;
 use ruvector_core::index::hnsw::{Hnsw, Params};
 use ruvector_core::matrix::Matrix;
@@ -25,6 +26,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 const BYTES_A_BYTE: usize = 4;
 const BYTES_MORE: usize = 32 << 10;
 
+/// One case in so many is about a file with codes.
+const CODED_SHARE: u64 = 16;
+
 /// What happened.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
@@ -35,6 +39,9 @@ pub struct Counts {
     pub mapped: u64,
     /// Of those, the ones in which verifying found damage.
     pub found_later: u64,
+    /// Files with codes that loaded into memory, and those whose codes verifying found wrong.
+    pub coded: u64,
+    pub wrong_codes: u64,
     /// The most bytes that loading held for a byte of the file, of files beyond 4 KiB.
     pub most_a_byte: f64,
 }
@@ -53,7 +60,7 @@ pub fn run(seed: u64, first: u64, time: Duration) -> std::result::Result<Counts,
         let (case, over) = (case.clone(), over.clone());
         move || watch(&case, &over, seed)
     });
-    let whole = whole_files();
+    let (whole, coded) = (whole_files(), coded_files());
     let mut counts = Counts::default();
     let outcome = loop {
         if beginning.elapsed() >= time {
@@ -61,7 +68,13 @@ pub fn run(seed: u64, first: u64, time: Duration) -> std::result::Result<Counts,
         }
         let number = case.load(Relaxed);
         let mut draw = Stream::new(seed, number);
-        let bytes = bad_file(&whole, &mut draw);
+        // Files with codes are large, and take as long as many others.
+        let among = if draw.below(CODED_SHARE) == 0 {
+            &coded
+        } else {
+            &whole
+        };
+        let bytes = bad_file(among, &mut draw);
         let tried = catch_unwind(AssertUnwindSafe(|| try_file(&bytes, &path, &mut counts)));
         let problem = match tried {
             Ok(Ok(())) => None,
@@ -137,13 +150,43 @@ fn whole_files() -> Vec<Vec<u8>> {
     files
 }
 
+/// Good files of indexes that are just large enough to have codes, with projections and without.
+fn coded_files() -> Vec<Vec<u8>> {
+    let mut files = Vec::new();
+    for (metric, dim) in [
+        (Metric::L2, 3),
+        (Metric::Cosine, 20),
+        (Metric::InnerProduct, 5),
+        (Metric::L2, 80),
+    ] {
+        let mut data = draw_rows(TRAIN_ROWS, dim, false, 7);
+        // Rows of few directions are projected.
+        for row in data.chunks_mut(dim).filter(|_| dim > 64) {
+            for i in 4..dim {
+                row[i] = row[i % 4] * (i as f32).cos() - row[i * 7 % 4] * (i as f32).sin();
+            }
+        }
+        let params = Params::new(3, 12, 5).unwrap();
+        let mut hnsw = Hnsw::new(dim, metric, params).unwrap();
+        let vectors = Matrix::new(&data, TRAIN_ROWS, dim).unwrap();
+        hnsw.add(vectors, None, &Workers::serial()).unwrap();
+        let codes = hnsw.rows.coding.codes.as_ref().unwrap();
+        assert_eq!(codes.codec.projection.is_some(), dim > 64);
+        files.push(hnsw.to_bytes().unwrap());
+    }
+    files
+}
+
 fn bad_file(whole: &[Vec<u8>], draw: &mut Stream) -> Vec<u8> {
     let file = &whole[draw.below(whole.len() as u64) as usize];
     let mut parts = Parts::of(file);
     assert!(parts.file() == *file, "the format was taken apart wrongly");
     let raw = draw.below(4) == 0;
     for _ in 0..draw.below(4) + u64::from(!raw) {
-        parts.change(draw);
+        match parts.is_coded() && draw.below(3) > 0 {
+            true => parts.change_codes(draw),
+            false => parts.change(draw),
+        }
     }
     let mut bytes = parts.file();
     if raw {
@@ -190,6 +233,11 @@ fn try_file(bytes: &[u8], path: &Path, counts: &mut Counts) -> std::result::Resu
         let same = Hnsw::from_bytes(bytes).is_ok_and(|other| other.rows.ids() == index.rows.ids());
         if !same {
             return Err("the file loads but its bytes do not".into());
+        }
+        if index.rows.coding.codes.is_some() {
+            counts.coded += 1;
+            let found = judged(index.verify(&Workers::serial()))?;
+            counts.wrong_codes += u64::from(found.is_none());
         }
         use_hnsw(&mut index, true)?;
     }

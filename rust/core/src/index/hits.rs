@@ -59,7 +59,7 @@ impl Hits {
 }
 
 /// The number of results, if it is sane.
-fn check(queries: usize, k: usize) -> Result<usize> {
+pub fn check(queries: usize, k: usize) -> Result<usize> {
     if k == 0 {
         return Err(Error::invalid("k", "is 0 but must be at least 1"));
     }

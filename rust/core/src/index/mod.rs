@@ -24,5 +24,6 @@ pub mod rows;
 pub mod scan;
 pub mod shared;
 pub mod sift;
+pub mod slices;
 pub mod space;
 pub mod vectors;

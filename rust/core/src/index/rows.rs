@@ -520,6 +520,21 @@ impl Rows {
         Ok(rows)
     }
 
+    /// Encodes all rows anew and compares their codes, if there are any; fails for the first that
+    /// is another.
+    pub fn check_codes(&self, workers: &Workers<'_>) -> Result<()> {
+        let Some(codes) = &self.coding.codes else {
+            return Ok(());
+        };
+        match codes.first_wrong(&self.vectors, workers)? {
+            None => Ok(()),
+            Some(row) => Err(Error::corrupt(format!(
+                "the index is damaged: the code of row {row} is not that of its vector; \
+                 build it again"
+            ))),
+        }
+    }
+
     /// What is wrong with the rows, if anything.
     pub fn check(&self) -> std::result::Result<(), String> {
         let cosine = self.space.metric == Metric::Cosine;

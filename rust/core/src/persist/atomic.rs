@@ -8,13 +8,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, Result};
 use crate::pool::Workers;
 
+/// Characters of a file's name that its temporary file's begins with, after a dot.
+pub(super) const STEM: usize = 40;
+
 /// Writes through `write` to a temporary file beside `path`, makes it durable and renames it.
 ///
 /// A reader sees the old file or the new one. The file's bytes are synchronised before the rename
 /// and its directory after it, so that once this returns a power cut does not take the new file
 /// away, and one before leaves the old one. On failure, or when asked to stop before the rename,
 /// the temporary file is removed; a process that is killed leaves it behind under a name
-/// beginning with a dot and ending in `.tmp`. On Unix the new file gets the old one's permissions.
+/// beginning with a dot and ending in `.tmp`, which the next save to the same path removes on
+/// Linux. On Unix the new file gets the old one's permissions.
 pub fn replace(
     path: &Path,
     workers: &Workers<'_>,
@@ -35,6 +39,8 @@ pub fn replace(
     };
     let (temporary, mut file) =
         create_beside(&target, directory).map_err(|error| error.in_file(path))?;
+    #[cfg(target_os = "linux")]
+    super::leftovers::sweep(&target, directory);
     let outcome = write(&mut file)
         .and_then(|()| {
             #[cfg(unix)]
@@ -83,7 +89,7 @@ fn create_beside(target: &Path, directory: &Path) -> Result<(PathBuf, File)> {
         })?
         .to_string_lossy();
     // Long names would exceed the file system's limit with the suffix.
-    let stem: String = name.chars().take(40).collect();
+    let stem: String = name.chars().take(STEM).collect();
     loop {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let temporary = directory.join(format!(".{stem}.{}.{number}.tmp", std::process::id()));
@@ -92,7 +98,11 @@ fn create_beside(target: &Path, directory: &Path) -> Result<(PathBuf, File)> {
             .create_new(true)
             .open(&temporary)
         {
-            Ok(file) => return Ok((temporary, file)),
+            Ok(file) => {
+                // Tells other processes that it is in use. Not every file system has locks.
+                let _ = file.try_lock();
+                return Ok((temporary, file));
+            }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error.into()),
         }

@@ -46,6 +46,8 @@
 
 mod atomic;
 mod crc;
+#[cfg(target_os = "linux")]
+mod leftovers;
 mod map;
 mod reader;
 mod store;

@@ -4,6 +4,7 @@
 //! that keeps its neighbours apart, and stored as bytes with a scale of its own. Distances between
 //! codes order candidates; what is returned is compared again in full precision.
 
+mod check;
 mod coding;
 mod projection;
 mod train;

@@ -9,8 +9,10 @@ use super::walk::Walk;
 pub trait Count: Copy {
     /// A row's neighbours are looked at.
     fn hop(self);
-    /// `rows` distances are computed.
+    /// `rows` distances are computed, by codes where there are any.
     fn compare(self, rows: usize);
+    /// `rows` distances that codes gave are computed again, from the vectors.
+    fn measure(self, rows: usize);
 }
 
 /// Counts nothing.
@@ -23,6 +25,9 @@ impl Count for Uncounted {
 
     #[inline(always)]
     fn compare(self, _: usize) {}
+
+    #[inline(always)]
+    fn measure(self, _: usize) {}
 }
 
 /// What one query took.
@@ -30,6 +35,7 @@ impl Count for Uncounted {
 pub struct Tally {
     pub hops: Cell<u64>,
     pub distances: Cell<u64>,
+    pub remeasured: Cell<u64>,
 }
 
 impl Tally {
@@ -47,6 +53,10 @@ impl Count for &Tally {
     fn compare(self, rows: usize) {
         self.distances.set(self.distances.get() + rows as u64);
     }
+
+    fn measure(self, rows: usize) {
+        self.remeasured.set(self.remeasured.get() + rows as u64);
+    }
 }
 
 impl Hnsw {
@@ -58,6 +68,7 @@ impl Hnsw {
             count,
             exact: false,
             reach: usize::MAX,
+            copies: usize::MAX,
         }
     }
 }

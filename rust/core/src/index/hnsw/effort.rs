@@ -16,8 +16,10 @@ use super::search::pool_size;
 pub struct Effort {
     /// Rows whose links were looked at, on all levels.
     pub hops: Vec<i64>,
-    /// Distances computed, those of a scan included.
+    /// Distances computed, by codes where there are any, those of a scan included.
     pub distances: Vec<i64>,
+    /// Distances that were computed once more, from the vectors, because codes gave them.
+    pub remeasured: Vec<i64>,
 }
 
 impl Hnsw {
@@ -56,9 +58,14 @@ impl Hnsw {
                     self.search_one(query, &mut places, ef, scratch, &mut hits, &tally);
                 }),
             }
-            Ok((tally.hops.get() as i64, tally.distances.get() as i64))
+            let counts = [&tally.hops, &tally.distances, &tally.remeasured];
+            Ok(counts.map(|count| count.get() as i64))
         })?;
-        let (hops, distances) = efforts.into_iter().unzip();
-        Ok(Effort { hops, distances })
+        let column = |i: usize| efforts.iter().map(|counts| counts[i]).collect();
+        Ok(Effort {
+            hops: column(0),
+            distances: column(1),
+            remeasured: column(2),
+        })
     }
 }

@@ -95,12 +95,15 @@ impl Hnsw {
         )?)
     }
 
-    /// Looks for broken invariants, and before that for a mapped file's wrong checksums.
+    /// Looks for broken invariants, before that for a mapped file's wrong checksums, and after it
+    /// for codes that are not their rows'. The last do not break searches, only find less: so they
+    /// are no invariant, and no file is refused for them.
     pub fn verify(&self, workers: &Workers<'_>) -> Result<()> {
         self.rows.verify(workers)?;
         self.check().map_err(|problem| {
             Error::corrupt(format!("the index is damaged: {problem}; build it again"))
-        })
+        })?;
+        self.rows.check_codes(workers)
     }
 
     fn read<S: Read + Seek>(mut reader: Reader<'_, S>) -> Result<Self> {

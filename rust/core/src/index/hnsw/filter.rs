@@ -226,7 +226,7 @@ impl Hnsw {
                 walking
                     .pool
                     .extend(found.map(|found| Entry::new(found.distance(), found.node())));
-                if walk.base.exact || !self.measure_again(query, walking) {
+                if walk.base.exact || !self.measure_again(query, walking, count) {
                     break;
                 }
                 walk.base.exact = true;

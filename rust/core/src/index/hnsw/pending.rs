@@ -9,6 +9,7 @@ use crate::index::lines::Lines;
 use crate::pool::Workers;
 
 use super::Hnsw;
+use super::count::Uncounted;
 use super::graph::Graph;
 use super::scratch::Scratch;
 use super::walk::Verdict;
@@ -49,7 +50,7 @@ impl Hnsw {
             let start = walk.descend(queries.row(i), entry, 0, scratch);
             let enter = |_: &mut _, _| Verdict::Enter;
             walk.beam(queries.row(i), start, pool, 0, scratch, enter);
-            self.measure_again(queries.row(i), scratch);
+            self.measure_again(queries.row(i), scratch, Uncounted);
             let mut hits: Vec<Hit> = scratch
                 .pool
                 .iter()

@@ -33,6 +33,12 @@ pub(super) const SPARE: usize = 8;
 
 /// How much larger than k the pool is at least where there are codes.
 const BEYOND: usize = 2;
+/// Equal rows may take this part of a pool; more only as there are places to fill. Their
+/// links mostly lead to one another, so a pool full of them is where a walk ends; too few of them
+/// have too few links to elsewhere. Of 20,000 normal rows of 32 dimensions after
+/// 2,000 zero rows, searches at ef 64 found .26 without a bound, .80 with one of `ef`, .93 with half
+/// and .945 with a quarter; .954 without the zero rows.
+const COPIES: usize = 4;
 
 /// The least `ef` where none is asked for.
 pub const DEFAULT_EF: usize = 64;
@@ -96,6 +102,7 @@ impl Hnsw {
             return;
         };
         let mut walk = self.walk_counting(count);
+        walk.copies = places.len().max(ef / COPIES).max(1);
         let mut ef = ef;
         if self.rows.coding.codes.is_some() {
             walk.reach = ef.max(places.len() + BEYOND);
@@ -104,7 +111,7 @@ impl Hnsw {
         loop {
             let start = walk.descend(query, entry, 0, scratch);
             walk.beam(query, start, ef, 0, scratch, |_, _| Verdict::Enter);
-            if walk.exact || !self.measure_again(query, scratch) {
+            if walk.exact || !self.measure_again(query, scratch, count) {
                 break;
             }
             walk.exact = true;
@@ -125,11 +132,17 @@ impl Hnsw {
 
     /// Replaces distances of codes in the pool by those of the vectors, and no longer in order.
     /// Whether codes do not tell apart what lies around the query.
-    pub(super) fn measure_again(&self, query: &[f32], scratch: &mut Scratch) -> bool {
+    pub(super) fn measure_again(
+        &self,
+        query: &[f32],
+        scratch: &mut Scratch,
+        count: impl Count,
+    ) -> bool {
         if self.rows.coding.codes.is_none() {
             return false;
         }
         let pool = &mut scratch.pool;
+        count.measure(pool.len());
         for i in 0..pool.len() {
             if let Some(next) = pool.get(i + AHEAD) {
                 self.rows.ask_for(next.node() as usize, usize::MAX);

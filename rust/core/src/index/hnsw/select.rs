@@ -49,7 +49,7 @@ impl Measure {
         sorted
     }
 
-    /// Which of `others` are further from `with` than from what their own distances are from.
+    /// Which of `others`, further away than `with`, [`is_apart`].
     pub fn apart(
         &mut self,
         rows: &Rows,
@@ -64,7 +64,7 @@ impl Measure {
         self.numbers = numbers;
         self.apart.clear();
         let pairs = self.values.iter().zip(others);
-        let apart = pairs.map(|(&distance, other)| distance > other.distance());
+        let apart = pairs.map(|(&distance, &other)| is_apart(distance, with, other));
         self.apart.extend(apart);
         &self.apart
     }
@@ -75,6 +75,14 @@ impl Measure {
         let words = floats + self.numbers.capacity();
         self.query.bytes() + words * size_of::<f32>() + self.apart.capacity()
     }
+}
+
+/// Whether a candidate is further from a nearer one, which is `distance` away, than from the row
+/// itself. One that is as far stays too: else a copy of the row, from which everything is as far,
+/// would leave it no link to anything but copies.
+fn is_apart(distance: f32, near: Candidate, further: Candidate) -> bool {
+    let own = further.distance();
+    distance > own || (distance == own && near.distance() < own)
 }
 
 /// How links are chosen.
@@ -185,14 +193,18 @@ pub fn select_again(
         let numbers: Vec<u32> = chosen.iter().map(|other| other.node()).collect();
         let distances = measure.distances(rows, choice.exact, candidate.node(), &numbers);
         let (before, after) = distances.split_at(place);
-        let apart = before.iter().all(|&d| d > candidate.distance());
+        let mut earlier = before.iter().zip(&chosen);
+        let apart = earlier.all(|(&distance, &near)| is_apart(distance, near, candidate));
         if !apart && !kept(candidate.node()) {
             let place = pruned.partition_point(|&other| other < candidate);
             pruned.insert(place, candidate);
             continue;
         }
         let mut later = after.iter().zip(&chosen[place..]);
-        if !later.all(|(&d, other)| d > other.distance() || kept(other.node())) {
+        let apart = |(&distance, &other): (&f32, &Candidate)| {
+            is_apart(distance, candidate, other) || kept(other.node())
+        };
+        if !later.all(apart) {
             return None;
         }
         chosen.insert(place, candidate);

@@ -17,6 +17,7 @@ pub struct Stats {
     /// Rows that cannot be reached from the entry point.
     pub unreachable: usize,
     pub bytes_vectors: usize,
+    pub bytes_codes: usize,
     pub bytes_ids: usize,
     pub bytes_links: usize,
     pub bytes_upper: usize,
@@ -47,6 +48,7 @@ impl Hnsw {
             degree_max: degrees.iter().copied().max().unwrap_or(0),
             unreachable: graph.unreachable(),
             bytes_vectors,
+            bytes_codes: self.rows.coding.memory(),
             bytes_ids,
             bytes_links,
             bytes_upper,

@@ -37,6 +37,9 @@ pub struct Walk<'a, C = Uncounted> {
     pub exact: bool,
     /// Rows of the pool that are expanded, the nearest ones.
     pub reach: usize,
+    /// How many equal rows a pool takes. More of them than are asked for cannot be results, but
+    /// would fill the pool wherever they are nearer than most others, and end the walk there.
+    pub copies: usize,
 }
 
 impl<C: Count> Walk<'_, C> {
@@ -177,10 +180,14 @@ impl<C: Count> Walk<'_, C> {
                 }
                 match judge(pool, Candidate::new(distance, link)) {
                     Verdict::Enter => {
+                        let position = pool.partition_point(|&other| other < entry);
+                        if self.has_copies(pool, position, Candidate::new(distance, link)) {
+                            continue;
+                        }
                         let hidden = usize::from(self.rows.is_hidden(link as usize));
                         ef += hidden;
                         reach = reach.saturating_add(hidden);
-                        let position = enter(pool, entry, ef);
+                        enter(pool, entry, position, ef);
                         cursor = cursor.min(position);
                         if position < cursor + 2 * TOGETHER {
                             prefetch(self.graph.place(level, link), usize::MAX);
@@ -217,6 +224,31 @@ impl<C: Count> Walk<'_, C> {
         Verdict::Enter
     }
 
+    /// Whether the pool holds as many copies of a row as it may, of which one would be at `position`.
+    #[inline(always)]
+    fn has_copies(&self, pool: &[Entry], position: usize, candidate: Candidate) -> bool {
+        let ties = |at: usize| {
+            let entry = pool.get(at);
+            entry.is_some_and(|entry| entry.distance() == candidate.distance())
+        };
+        (ties(position) || ties(position.wrapping_sub(1))) && self.count_copies(pool, candidate)
+    }
+
+    #[cold]
+    fn count_copies(&self, pool: &[Entry], candidate: Candidate) -> bool {
+        let ties = pool.partition_point(|e| e.distance() < candidate.distance());
+        let ties = pool[ties..]
+            .iter()
+            .take_while(|e| e.distance() == candidate.distance());
+        if ties.clone().count() < self.copies {
+            return false;
+        }
+        let copies = ties.filter(|e| {
+            self.rows.is_live(e.node() as usize) && self.equal(e.node(), candidate.node())
+        });
+        copies.count() >= self.copies
+    }
+
     /// Whether two rows hold the same vector.
     pub fn equal(&self, a: u32, b: u32) -> bool {
         self.rows.same(a as usize, b as usize)
@@ -225,11 +257,9 @@ impl<C: Count> Walk<'_, C> {
 
 /// Puts an entry in its place among the `ef` nearest; the last makes room.
 #[inline(always)]
-fn enter(pool: &mut Vec<Entry>, entry: Entry, ef: usize) -> usize {
+fn enter(pool: &mut Vec<Entry>, entry: Entry, position: usize, ef: usize) {
     if pool.len() >= ef {
         pool.pop();
     }
-    let position = pool.partition_point(|&other| other < entry);
     pool.insert(position, entry);
-    position
 }

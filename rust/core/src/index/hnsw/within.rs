@@ -138,7 +138,7 @@ impl Hnsw {
                             let found = found.map(|one| Entry::new(one.distance(), one.node()));
                             walking.pool.clear();
                             walking.pool.extend(found);
-                            if self.measure_again(query, walking) {
+                            if self.measure_again(query, walking, Uncounted) {
                                 break true;
                             }
                         }
