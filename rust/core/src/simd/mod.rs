@@ -5,6 +5,7 @@
 
 pub mod bytes;
 mod elementwise;
+pub mod half;
 pub mod maps;
 mod scalar;
 
