@@ -1,16 +1,11 @@
 """Similarities beside NumPy, SimSIMD and torch (where they are installed), one thread each.
 
-    pytest benches/bench_similarity.py --benchmark-enable --benchmark-group-by=group
+    OPENBLAS_NUM_THREADS=1 RUVECTOR_NUM_THREADS=1 \\
+        pytest benches/bench_similarity.py --benchmark-enable --benchmark-group-by=group
 
 Times are processor times, so that other work on the machine counts little. ``sgemm`` is NumPy's
 bare product of the same two matrices, into an array that is there already.
 """
-
-import os
-
-# Read when the libraries are loaded.
-for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "RUVECTOR_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
 
 import time
 from functools import cache, partial
@@ -37,7 +32,7 @@ def sides(n, m, d, dtype):
     return a.astype(dtype), b.astype(dtype)
 
 
-def ours(metric, dtype, a, b):
+def ours(metric, _dtype, a, b):
     return partial(getattr(similarity, f"{metric}_matrix"), a, b)
 
 
@@ -65,7 +60,7 @@ def sgemm(metric, dtype, a, b):
     return partial(np.matmul, a, b.T, out=np.empty((len(a), len(b)), np.float32))
 
 
-def simsimd_way(metric, dtype, a, b):
+def simsimd_way(metric, _dtype, a, b):
     simsimd = pytest.importorskip("simsimd")
     names = {"dot": "inner", "cosine": "cosine", "squared_l2": "sqeuclidean"}
     return partial(simsimd.cdist, a, b, metric=names[metric], threads=1)
@@ -122,7 +117,7 @@ def top_by_numpy(metric, dtype, a, b, k):
     return call
 
 
-def top_by_us(metric, dtype, a, b, k):
+def top_by_us(metric, _dtype, a, b, k):
     return partial(similarity.top_k, a, b, k, metric=metric)
 
 

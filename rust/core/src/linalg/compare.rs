@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::metric::{COSINE_EPS, Row, norm};
 use crate::pool::Workers;
 use crate::real::Real;
+use crate::simd::maps::all_finite;
 use crate::simd::{Block, Elementwise, SWEPT, Sum, elementwise, table};
 
 use super::gemm::{item_shape, product};
@@ -201,16 +202,14 @@ impl<'a, T: Real> Comparison<'a, T> {
         };
         let squares = &mut squares[..held];
         rows.sweep(sum, values, norms.len(), piece.clone(), sums, squares);
-        if sums.iter().chain(&*squares).any(|sum| !sum.is_finite()) {
+        // Of ordinary rows products are finite too.
+        let ordinary = sum == Sum::DotAndSquare && elementwise(AreOrdinary(squares));
+        if !(ordinary || all_finite(sums) && all_finite(squares)) {
             self.suspect.store(true, Ordering::Relaxed);
         }
         if sum != Sum::DotAndSquare {
             return;
         }
-        let (low, high) = (ORDINARY.start.powi(2), ORDINARY.end.powi(2));
-        let ordinary = squares
-            .iter()
-            .all(|square| (low..high).contains(&square.wide()));
         let dim = rows.cols();
         for (q, (&norm, sums)) in norms
             .iter()
@@ -238,6 +237,21 @@ impl<'a, T: Real> Comparison<'a, T> {
     }
 }
 
+/// Whether rows of these squares are of ordinary length.
+struct AreOrdinary<'a, T>(&'a [T]);
+
+impl<T: Real> Elementwise for AreOrdinary<'_, T> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run(self) -> bool {
+        let low = T::of(ORDINARY.start * ORDINARY.start);
+        let high = T::of(ORDINARY.end * ORDINARY.end);
+        let outside = |&square: &T| u32::from(!(square >= low && square < high));
+        self.0.iter().map(outside).fold(0, |any, one| any | one) == 0
+    }
+}
+
 /// Dot products become cosines.
 struct Divide<'a, T> {
     norm: T,
@@ -262,6 +276,22 @@ impl<T: Real> Elementwise for Divide<'_, T> {
 fn within_one<T: Real>(x: T) -> T {
     let x = if x > T::one() { T::one() } else { x };
     if x < -T::one() { -T::one() } else { x }
+}
+
+/// Writes values `step` places apart.
+///
+/// # Safety
+///
+/// The places must be valid for writes.
+unsafe fn scatter<T: Copy>(values: &[T], start: *mut T, step: usize) {
+    if step == 1 {
+        // SAFETY: the caller promises these places; nobody else has them.
+        return unsafe { start.copy_from_nonoverlapping(values.as_ptr(), values.len()) };
+    }
+    for (i, &value) in values.iter().enumerate() {
+        // SAFETY: the caller promises this place.
+        unsafe { *start.add(i * step) = value };
+    }
 }
 
 /// A tile of products becomes cosines.
@@ -359,12 +389,14 @@ impl<T: Real> Compare<T> for Comparison<'_, T> {
                         self.sweep(rows, piece.clone(), part, sums);
                         for (q, sums) in sums.chunks_exact(piece.len()).enumerate() {
                             let q = start - few.start + q;
-                            for (r, &sum) in sums.iter().enumerate() {
-                                let r = first - many.start + r;
-                                let (i, j) = if *is_left { (q, r) } else { (r, q) };
-                                // SAFETY: the caller promises this place.
-                                unsafe { *out.data.add(i * out.stride + j) = sum };
-                            }
+                            let r = first - many.start;
+                            let (at, step) = if *is_left {
+                                (q * out.stride + r, 1)
+                            } else {
+                                (r * out.stride + q, out.stride)
+                            };
+                            // SAFETY: the caller promises these places.
+                            unsafe { scatter(sums, out.data.add(at), step) };
                         }
                     }
                 }
