@@ -1,7 +1,11 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from loss_cases import arrays_of
-from ruvector import similarity
+from ruvector import _core, runtime, similarity
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 
 REFERENCE = {
@@ -69,3 +73,208 @@ def test_bad_inputs_are_refused(name):
             function(x, np.where(np.eye(3, 4, -2), np.nan, 1))
     with pytest.raises(InvalidArgumentError, match=f"{name}_matrix"):
         getattr(similarity, name)(x, x[:2])
+
+
+def _side(seed, shape, dtype):
+    rng = np.random.default_rng(seed)
+    if dtype == np.int8:
+        return rng.integers(-128, 128, shape, np.int8)
+    return rng.standard_normal(shape).astype(dtype)
+
+
+def _oracle(name, a, b):
+    """All pairs in float64."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    if name == "squared_l2":
+        return ((a[:, None] - b[None]) ** 2).sum(-1)
+    if name == "dot":
+        return a @ b.T
+    lengths = np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1))
+    return a @ b.T / np.maximum(lengths, 1e-8)
+
+
+# One row, few rows, and many rows are compared in different ways.
+SHAPES = [(1, 200, 100), (200, 3, 37), (8, 9, 16), (90, 77, 300), (20, 40, 1)]
+TYPES = [
+    (np.float16, np.float16, np.float32),
+    (np.float32, np.float16, np.float32),
+    (np.float16, np.float32, np.float32),
+    (np.float64, np.float16, np.float64),
+    (np.int8, np.int8, np.float32),
+    (np.int8, np.float32, np.float32),
+    (np.float16, np.int8, np.float32),
+    (np.float32, np.float64, np.float64),
+]
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+@pytest.mark.parametrize(("left", "right", "result"), TYPES)
+def test_every_pair_of_types_equals_the_oracle(name, left, right, result):
+    matrix, pairs = getattr(similarity, f"{name}_matrix"), getattr(similarity, name)
+    for n, m, d in SHAPES:
+        a, b = _side(0, (n, d), left), _side(1, (m, d), right)
+        a[n // 2] = 0
+        want = _oracle(name, a, b)
+        size = 1.0 if name == "cosine" else np.abs(a.astype(float)).max() ** 2 * d + np.abs(want)
+        # Beyond 2**24 an exact integer is still rounded to float32.
+        tolerance = 1e-12 if result == np.float64 else 1e-6
+        got = matrix(a, b)
+        assert got.dtype == result
+        assert np.all(np.abs(got - want) <= tolerance * size)
+        both = min(n, m)
+        got = pairs(a[:both], b[:both])
+        assert got.dtype == result
+        assert np.all(
+            np.abs(got - np.diagonal(want)) <= (tolerance * size + np.zeros((n, m)))[0, 0]
+        )
+
+
+def test_products_of_bytes_are_exact():
+    a, b = _side(0, (40, 1000), np.int8), _side(1, (30, 1000), np.int8)
+    a[0], b[0] = -128, -128
+    wide = a.astype(np.int64) @ b.astype(np.int64).T
+    np.testing.assert_array_equal(similarity.dot_matrix(a, b), wide.astype(np.float32))
+    squared = ((a[:, None].astype(np.int64) - b[None]) ** 2).sum(-1)
+    np.testing.assert_array_equal(similarity.squared_l2_matrix(a, b), squared.astype(np.float32))
+    assert similarity.cosine(a[0], b[0]) == 1
+    assert similarity.cosine(a[0], 0 * b[0]) == 0
+
+
+def test_bytes_whose_sums_could_overflow_are_refused():
+    longest = np.full((1, 2**17 - 1), -128, np.int8)
+    assert similarity.dot(longest, longest) == np.float32(2**14 * (2**17 - 1))
+    beyond = np.zeros((1, 2**17), np.int8)
+    for call in (similarity.dot, similarity.cosine_matrix, lambda a, b: similarity.top_k(a, b, 1)):
+        with pytest.raises(InvalidArgumentError, match=r"131072 columns of int8.*float32"):
+            call(beyond, beyond)
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+def test_halves_that_are_not_finite_are_refused(name):
+    good = np.ones((20, 4), np.float16)
+    bad = good.copy()
+    bad[13, 1] = np.inf
+    for function in (getattr(similarity, name), getattr(similarity, f"{name}_matrix")):
+        with pytest.raises(InvalidArgumentError, match="b has NaN or infinity in row 13"):
+            function(good, bad)
+        with pytest.raises(InvalidArgumentError, match="a has NaN or infinity in row 13"):
+            function(bad, good)
+    with pytest.raises(InvalidArgumentError, match="b has NaN or infinity in row 13"):
+        getattr(similarity, f"{name}_matrix")(good[:1], bad)
+
+
+def test_near_points_keep_their_distance():
+    a = np.full((20, 64), 1000.0, np.float32)
+    b = a + np.float32(2**-10)
+    want = np.full((20, 20), 64 * 2.0**-20, np.float32)
+    np.testing.assert_array_equal(similarity.squared_l2_matrix(a, b), want)
+    np.testing.assert_array_equal(similarity.squared_l2_matrix(a[:1], b), want[:1])
+
+
+@pytest.mark.parametrize("scales", [(1e-30, 1e30), (1e-9, 1e-9), (1e-42, 1.0), (1e-5, 1e-5)])
+def test_cosines_of_extreme_lengths(scales):
+    rng = np.random.default_rng(3)
+    for n, m in [(1, 40), (30, 40)]:
+        a = (rng.standard_normal((n, 12)) * scales[0]).astype(np.float32)
+        b = (rng.standard_normal((m, 12)) * scales[1]).astype(np.float32)
+        got = similarity.cosine_matrix(a, b)
+        np.testing.assert_allclose(got, _oracle("cosine", a, b), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("metric", REFERENCE)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.int8])
+@pytest.mark.parametrize(("n", "m", "k"), [(1, 5000, 10), (7, 300, 3), (600, 90, 90), (30, 700, 1)])
+def test_top_k_is_the_top_of_the_matrix(metric, dtype, n, m, k):
+    queries, base = _side(0, (n, 6), dtype), _side(1, (m, 6), dtype)
+    base[m - 20 :] = base[:20]
+    matrix = getattr(similarity, f"{metric}_matrix")(queries, base)
+    sign = 1 if metric == "squared_l2" else -1
+    want = np.argsort(sign * matrix, axis=1, kind="stable")[:, :k]
+    found = similarity.top_k(queries, base, k, metric=metric)
+    assert found.rows.dtype == np.int64
+    np.testing.assert_array_equal(found.rows, want)
+    np.testing.assert_array_equal(found.scores, np.take_along_axis(matrix, want, 1))
+
+
+def test_results_do_not_depend_on_the_number_of_threads():
+    cases = [
+        (_side(0, (n, 40), dtype), _side(1, (m, 40), dtype))
+        for n, m in [(2, 30_000), (700, 900)]
+        for dtype in (np.float32, np.float16, np.int8)
+    ]
+
+    def results(threads):
+        before = runtime.get_num_threads()
+        runtime.set_num_threads(threads)
+        try:
+            return [
+                array
+                for a, b in cases
+                for name in REFERENCE
+                for array in (
+                    getattr(similarity, f"{name}_matrix")(a, b),
+                    *similarity.top_k(a, b, 20, metric=name),
+                )
+            ]
+        finally:
+            runtime.set_num_threads(before)
+
+    one = results(1)
+    for threads in (2, 3):
+        for got, want in zip(results(threads), one, strict=True):
+            np.testing.assert_array_equal(got, want)
+
+
+def test_top_k_of_little():
+    x = np.eye(3, dtype=np.float32)
+    assert similarity.top_k(x[0], x, 5).rows.tolist() == [[0, 1, 2]]
+    assert similarity.top_k(x[:0], x, 2).rows.shape == (0, 2)
+    assert similarity.top_k(x, x[:0], 2).scores.shape == (3, 0)
+    assert similarity.top_k(np.zeros((2, 0)), np.zeros((3, 0)), 2).rows.tolist() == [[0, 1]] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ((np.ones((2, 3)), np.ones((2, 4)), 1), InvalidArgumentError, r"base has shape \(2, 4\)"),
+        ((np.ones((2, 3)), np.ones((2, 3)), 0), InvalidArgumentError, "k is 0"),
+        ((np.ones((2, 3)), np.ones((2, 3)), 1.5), InvalidTypeError, "k is 1.5"),
+        ((np.ones((2, 3)), np.ones((2, 3)), True), InvalidTypeError, "k is True"),
+        (("text", np.ones((2, 3)), 1), InvalidTypeError, "queries has dtype"),
+        ((np.ones((2, 3)), np.full((2, 3), np.nan), 1), InvalidArgumentError, "base has NaN"),
+        ((np.full((9, 3), np.inf), np.ones((9, 3)), 1), InvalidArgumentError, "queries has NaN"),
+        (
+            (np.ones((2, 3), "f2").reshape(1, 2, 3), np.ones((2, 3)), 1),
+            InvalidArgumentError,
+            "queries has shape",
+        ),
+    ],
+)
+def test_top_k_refuses_bad_input(arguments, error, match):
+    with pytest.raises(error, match=match):
+        similarity.top_k(*arguments)
+
+
+def test_top_k_refuses_an_unknown_metric():
+    with pytest.raises(InvalidArgumentError, match="metric is 'l3' but must be one of"):
+        similarity.top_k(np.ones((2, 3)), np.ones((2, 3)), 1, metric="l3")
+
+
+def test_rows_with_gaps_and_other_byte_orders_are_read():
+    a = _side(0, (20, 30), np.float16)
+    b = _side(1, (25, 30), np.float16)
+    want = similarity.dot_matrix(a[::2, ::3].copy(), b[:, ::3].copy())
+    np.testing.assert_array_equal(similarity.dot_matrix(a[::2, ::3], b[:, ::3]), want)
+    swapped = a[::2, ::3].astype(">f2")
+    np.testing.assert_allclose(
+        similarity.dot_matrix(swapped, b[:, ::3]), want, rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("level", _core.simd_levels()[:-1])
+def test_lower_levels_pass_the_same_tests(level):
+    environment = os.environ | {"RUVECTOR_SIMD": level}
+    names = "oracle or exact or top_of"
+    arguments = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", __file__, "-k", names]
+    result = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout[-2000:]

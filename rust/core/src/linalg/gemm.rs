@@ -1,11 +1,12 @@
 //! Dense matrix product, blocked and packed (Goto and van de Geijn 2008).
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use crate::error::Result;
 use crate::pool::Workers;
 use crate::real::Real;
-use crate::simd::{self, Block, Table};
+use crate::simd::{self, Block, Tile};
 
 use super::pack::{pack, packed_len};
 
@@ -71,6 +72,46 @@ impl<'a, T> Strided<'a, T> {
     }
 }
 
+/// Lines of an operand, whatever they are stored as: rows of `a`, columns of `b`.
+pub(super) trait Operand<T>: Copy + Sync {
+    fn lines(&self) -> usize;
+
+    /// Values of a line.
+    fn depth(&self) -> usize;
+
+    /// Writes values `steps` of `lines` as [`pack`] does.
+    fn pack(
+        &self,
+        lines: Range<usize>,
+        steps: Range<usize>,
+        width: usize,
+        multiple: usize,
+        out: &mut [T],
+    );
+}
+
+impl<T: Real> Operand<T> for Strided<'_, T> {
+    fn lines(&self) -> usize {
+        self.rows
+    }
+
+    fn depth(&self) -> usize {
+        self.cols
+    }
+
+    fn pack(
+        &self,
+        lines: Range<usize>,
+        steps: Range<usize>,
+        width: usize,
+        multiple: usize,
+        out: &mut [T],
+    ) {
+        let part = self.part(lines.start, steps.start, lines.len(), steps.len());
+        pack(part, width, multiple, out);
+    }
+}
+
 /// `c = alpha · a · b + beta · c` on the calling thread, with `c` row-major without gaps.
 ///
 /// With `beta` zero, `c` is overwritten and may hold anything before, NaN included. Each value is
@@ -79,7 +120,35 @@ impl<'a, T> Strided<'a, T> {
 pub fn gemm<T: Real>(alpha: T, a: Strided<'_, T>, b: Strided<'_, T>, beta: T, c: &mut [T]) {
     let whole = checked(a, b, c);
     // SAFETY: `c` is borrowed exclusively and has the product's shape.
-    unsafe { product(simd::table(), alpha, a, b, beta, whole) };
+    unsafe { whole_product(simd::table::<T>().tile(), alpha, a, b, beta, whole) };
+}
+
+/// The product with all of both operands.
+///
+/// # Safety
+///
+/// As for [`product`].
+unsafe fn whole_product<T: Real>(
+    tile: Tile<T>,
+    alpha: T,
+    a: Strided<'_, T>,
+    b: Strided<'_, T>,
+    beta: T,
+    c: Block<T>,
+) {
+    let (rows, cols) = (0..c.rows, 0..c.cols);
+    // SAFETY: the caller's promises are passed on.
+    unsafe {
+        product(
+            tile,
+            alpha,
+            (a, rows),
+            (b.transposed(), cols),
+            beta,
+            c,
+            |_, _, _| {},
+        )
+    };
 }
 
 /// As [`gemm`] on all threads, with the same bits; after an interruption `c` is half written.
@@ -91,32 +160,50 @@ pub fn gemm_parallel<T: Real>(
     beta: T,
     c: &mut [T],
 ) -> Result<()> {
+    let whole = checked(a, b, c);
+    let tile = simd::table::<T>().tile();
+    let size = item_shape(tile, workers.threads(), whole.rows, whole.cols);
+    let b = b.transposed();
+    // SAFETY: `c` is borrowed exclusively.
+    unsafe {
+        for_each_part(whole, size, workers, |rows, cols, c| {
+            product(tile, alpha, (a, rows), (b, cols), beta, c, |_, _, _| {});
+            Ok(())
+        })
+    }
+}
+
+/// Calls `item` for parts of `whole` of at most `size` rows and columns, on all threads: with
+/// their rows, their columns, and the part.
+///
+/// # Safety
+///
+/// Nothing else may use `whole` meanwhile.
+pub(super) unsafe fn for_each_part<T: Copy + Send>(
+    whole: Block<T>,
+    size: (usize, usize),
+    workers: &Workers<'_>,
+    item: impl Fn(Range<usize>, Range<usize>, Block<T>) -> Result<()> + Sync,
+) -> Result<()> {
     /// Items write to parts that do not overlap.
     struct Shared<T>(Block<T>);
     // SAFETY: see above; the values themselves may go to any thread.
     unsafe impl<T: Send> Sync for Shared<T> {}
-    impl<T> Shared<T> {
-        fn block(&self) -> Block<T>
-        where
-            T: Copy,
-        {
+    impl<T: Copy> Shared<T> {
+        fn block(&self) -> Block<T> {
             self.0
         }
     }
 
-    let whole = checked(a, b, c);
-    let kernels = simd::table::<T>();
-    let (rows, cols) = item_shape(kernels, workers.threads(), whole.rows, whole.cols);
+    let (rows, cols) = size;
     let across = whole.cols.div_ceil(cols);
+    let count = whole.rows.div_ceil(rows) * across;
     let shared = Shared(whole);
-    workers.for_each(whole.rows.div_ceil(rows) * across, |item| {
-        let (i, j) = (item / across * rows, item % across * cols);
+    workers.for_each(count, |index| {
+        let (i, j) = (index / across * rows, index % across * cols);
         let whole = shared.block();
         let (m, n) = (rows.min(whole.rows - i), cols.min(whole.cols - j));
-        let (a, b) = (a.part(i, 0, m, a.cols), b.part(0, j, b.rows, n));
-        // SAFETY: `c` is borrowed exclusively and no other item has this part.
-        unsafe { product(kernels, alpha, a, b, beta, whole.part(i, j, m, n)) };
-        Ok(())
+        item(i..i + m, j..j + n, whole.part(i, j, m, n))
     })
 }
 
@@ -133,13 +220,12 @@ fn checked<T: Real>(a: Strided<'_, T>, b: Strided<'_, T>, c: &mut [T]) -> Block<
 }
 
 /// Rows and columns of a work item: some items for each thread, whole tiles, not too large.
-fn item_shape<T: Real>(
-    kernels: &Table<T>,
+pub(super) fn item_shape<T: Real>(
+    tile: Tile<T>,
     threads: usize,
     rows: usize,
     cols: usize,
 ) -> (usize, usize) {
-    let tile = kernels.tile();
     let wanted = if threads == 1 { 1 } else { 4 * threads };
     let down = rows.div_ceil(4 * tile.rows).clamp(1, wanted);
     let across = cols.div_ceil(4 * tile.cols).clamp(1, wanted.div_ceil(down));
@@ -161,23 +247,30 @@ thread_local! {
     static PACKED: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
-/// `c = alpha · a · b + beta · c`.
+/// `c = alpha · a · b + beta · c` for lines of two operands, with `tile` in the place of `·`.
+///
+/// `finish` gets each tile of `c` that is done, with its place in `c`, while it is in the first
+/// cache; it is not called where lines have no values.
 ///
 /// # Safety
 ///
 /// `c` must be valid for writes, and for reads unless `beta` is 0, and have the product's shape.
-unsafe fn product<T: Real>(
-    kernels: &Table<T>,
+pub(super) unsafe fn product<T: Real>(
+    tile: Tile<T>,
     alpha: T,
-    a: Strided<'_, T>,
-    b: Strided<'_, T>,
+    (a, a_lines): (impl Operand<T>, Range<usize>),
+    (b, b_lines): (impl Operand<T>, Range<usize>),
     beta: T,
     c: Block<T>,
+    finish: impl Fn(usize, usize, Block<T>),
 ) {
     if c.rows == 0 || c.cols == 0 {
         return;
     }
-    if a.cols == 0 || (beta != T::zero() && beta != T::one()) {
+    debug_assert!(a_lines.end <= a.lines() && b_lines.end <= b.lines());
+    debug_assert!((a_lines.len(), b_lines.len()) == (c.rows, c.cols));
+    let whole_depth = a.depth();
+    if whole_depth == 0 || (beta != T::zero() && beta != T::one()) {
         for i in 0..c.rows {
             // SAFETY: the caller promises these rows; they may be read unless `beta` is 0.
             unsafe {
@@ -191,10 +284,9 @@ unsafe fn product<T: Real>(
             }
         }
     }
-    let tile = kernels.tile();
     let most_rows = (ROW_TILES * tile.rows).min(c.rows);
     let most_cols = COLS.next_multiple_of(tile.cols).min(c.cols);
-    let most_depth = DEPTH.min(a.cols);
+    let most_depth = DEPTH.min(whole_depth);
     let left_len = packed_len(most_rows, most_depth, 1);
     let right_len = packed_len(most_cols, most_depth, tile.cols);
     // Taken out while in use, so that nothing stays borrowed.
@@ -208,20 +300,24 @@ unsafe fn product<T: Real>(
     let (right, left) = space.split_at_mut(right_len);
     for j in (0..c.cols).step_by(most_cols) {
         let cols = most_cols.min(c.cols - j);
-        for k in (0..a.cols).step_by(DEPTH) {
-            let depth = DEPTH.min(a.cols - k);
+        for k in (0..whole_depth).step_by(DEPTH) {
+            let depth = DEPTH.min(whole_depth - k);
             let right = &mut right[..packed_len(cols, depth, tile.cols)];
-            pack(
-                b.part(k, j, depth, cols).transposed(),
+            let first = b_lines.start + j;
+            b.pack(
+                first..first + cols,
+                k..k + depth,
                 tile.cols,
                 tile.cols,
                 right,
             );
+            let is_last = k + depth == whole_depth;
             let add = k > 0 || beta != T::zero();
             for i in (0..c.rows).step_by(most_rows) {
                 let rows = most_rows.min(c.rows - i);
                 let left = &mut left[..packed_len(rows, depth, 1)];
-                pack(a.part(i, k, rows, depth), tile.rows, 1, left);
+                let first = a_lines.start + i;
+                a.pack(first..first + rows, k..k + depth, tile.rows, 1, left);
                 let c = c.part(i, j, rows, cols);
                 for (q, right) in right.chunks_exact(tile.cols * depth).enumerate() {
                     let width = tile.cols.min(cols - q * tile.cols);
@@ -230,6 +326,9 @@ unsafe fn product<T: Real>(
                         let c = c.part(p * tile.rows, q * tile.cols, height, width);
                         // SAFETY: the caller promises `c`; without `add` it is only written.
                         unsafe { tile.run(alpha, left, right, add, c) };
+                        if is_last {
+                            finish(i + p * tile.rows, j + q * tile.cols, c);
+                        }
                     }
                 }
             }
@@ -279,7 +378,7 @@ mod tests {
             let kernels = T::table(Kernels::at(level).unwrap());
             let whole = checked(a, b, &mut c);
             // SAFETY: `c` is borrowed exclusively.
-            unsafe { product(kernels, T::of(alpha), a, b, T::of(beta), whole) };
+            unsafe { whole_product(kernels.tile(), T::of(alpha), a, b, T::of(beta), whole) };
             for i in 0..m {
                 for j in 0..n {
                     let terms = (0..k).map(|p| at(a, i, p).wide() * at(b, p, j).wide());

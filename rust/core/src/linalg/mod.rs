@@ -1,7 +1,11 @@
 //! Dense products, rows of length one, similarities.
 
+pub mod bytes;
+mod compare;
 pub mod gemm;
 mod pack;
 pub mod panels;
 pub mod similarity;
+pub mod stored;
+pub mod top;
 pub mod unit;

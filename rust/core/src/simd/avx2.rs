@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::x86::{sum_rows, tile};
-use super::{Block, Kernels, Level, Table, Tile};
+use super::x86::{sum_rows, sweep, tile};
+use super::{Block, Kernels, Level, Sum, Table, Tile, scalar};
 
 pub(super) static KERNELS: Kernels = Kernels {
     level: Level::Avx2,
@@ -17,6 +17,13 @@ pub(super) static KERNELS: Kernels = Kernels {
             cols: 16,
             run: tile_f32,
         },
+        distances: Tile {
+            rows: 6,
+            cols: 16,
+            run: distances_f32,
+        },
+        sweep: sweep_f32,
+        sweep_halves: scalar::sweep_halves::<f32>,
     },
     f64: Table {
         dot: dot_f64,
@@ -28,6 +35,13 @@ pub(super) static KERNELS: Kernels = Kernels {
             cols: 8,
             run: tile_f64,
         },
+        distances: Tile {
+            rows: 6,
+            cols: 8,
+            run: distances_f64,
+        },
+        sweep: sweep_f64,
+        sweep_halves: scalar::sweep_halves::<f64>,
     },
 };
 
@@ -179,7 +193,27 @@ tile!(
     _mm256_mul_ps,
     _mm256_fmadd_ps,
     6,
-    [1, 2, 3, 4, 5, 6]
+    [1, 2, 3, 4, 5, 6],
+    |x, y, sum| _mm256_fmadd_ps(x, y, sum)
+);
+
+tile!(
+    distances_f32,
+    "avx2,fma",
+    f32,
+    __m256,
+    8,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_set1_ps,
+    _mm256_mul_ps,
+    _mm256_fmadd_ps,
+    6,
+    [1, 2, 3, 4, 5, 6],
+    |x, y, sum| {
+        let d = _mm256_sub_ps(x, y);
+        _mm256_fmadd_ps(d, d, sum)
+    }
 );
 
 tile!(
@@ -194,5 +228,109 @@ tile!(
     _mm256_mul_pd,
     _mm256_fmadd_pd,
     6,
-    [1, 2, 3, 4, 5, 6]
+    [1, 2, 3, 4, 5, 6],
+    |x, y, sum| _mm256_fmadd_pd(x, y, sum)
+);
+
+tile!(
+    distances_f64,
+    "avx2,fma",
+    f64,
+    __m256d,
+    4,
+    _mm256_loadu_pd,
+    _mm256_storeu_pd,
+    _mm256_set1_pd,
+    _mm256_mul_pd,
+    _mm256_fmadd_pd,
+    6,
+    [1, 2, 3, 4, 5, 6],
+    |x, y, sum| {
+        let d = _mm256_sub_pd(x, y);
+        _mm256_fmadd_pd(d, d, sum)
+    }
+);
+
+/// Fewer values than a register holds, zeros after them.
+macro_rules! part {
+    ($name:ident, $scalar:ty, $vector:ty, $lanes:literal, $load:ident) => {
+        #[inline]
+        #[target_feature(enable = "avx2,fma")]
+        unsafe fn $name(place: *const $scalar, count: usize) -> $vector {
+            let mut part = [0.0; $lanes];
+            for (i, value) in part.iter_mut().enumerate().take(count) {
+                // SAFETY: the caller promises `count` values.
+                *value = unsafe { *place.add(i) };
+            }
+            // SAFETY: `part` holds a register's worth of values.
+            unsafe { $load(part.as_ptr()) }
+        }
+    };
+}
+
+part!(part_f32, f32, __m256, 8, _mm256_loadu_ps);
+part!(part_f64, f64, __m256d, 4, _mm256_loadu_pd);
+
+/// The totals of four registers.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn fold_f32(x: [__m256; 4]) -> [f32; 4] {
+    let low = _mm256_hadd_ps(x[0], x[1]);
+    let high = _mm256_hadd_ps(x[2], x[3]);
+    let all = _mm256_hadd_ps(low, high);
+    let four = _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps::<1>(all));
+    let mut out = [0.0; 4];
+    // SAFETY: `out` holds four values.
+    unsafe { _mm_storeu_ps(out.as_mut_ptr(), four) };
+    out
+}
+
+/// The totals of four registers.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn fold_f64(x: [__m256d; 4]) -> [f64; 4] {
+    let low = _mm256_hadd_pd(x[0], x[1]);
+    let high = _mm256_hadd_pd(x[2], x[3]);
+    let four = _mm256_add_pd(
+        _mm256_permute2f128_pd::<0x20>(low, high),
+        _mm256_permute2f128_pd::<0x31>(low, high),
+    );
+    let mut out = [0.0; 4];
+    // SAFETY: `out` holds four values.
+    unsafe { _mm256_storeu_pd(out.as_mut_ptr(), four) };
+    out
+}
+
+sweep!(
+    sweep_f32,
+    "avx2,fma",
+    f32,
+    f32,
+    __m256,
+    8,
+    _mm256_loadu_ps,
+    part_f32,
+    _mm256_loadu_ps,
+    part_f32,
+    _mm256_setzero_ps,
+    _mm256_sub_ps,
+    _mm256_fmadd_ps,
+    fold_f32
+);
+
+sweep!(
+    sweep_f64,
+    "avx2,fma",
+    f64,
+    f64,
+    __m256d,
+    4,
+    _mm256_loadu_pd,
+    part_f64,
+    _mm256_loadu_pd,
+    part_f64,
+    _mm256_setzero_pd,
+    _mm256_sub_pd,
+    _mm256_fmadd_pd,
+    fold_f64
 );

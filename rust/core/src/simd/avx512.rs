@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::x86::{sum_rows, tile};
-use super::{Block, Kernels, Level, Table, Tile};
+use super::x86::{sum_rows, sweep, tile};
+use super::{Block, Kernels, Level, Sum, Table, Tile, scalar};
 
 pub(super) static KERNELS: Kernels = Kernels {
     level: Level::Avx512,
@@ -17,6 +17,13 @@ pub(super) static KERNELS: Kernels = Kernels {
             cols: 32,
             run: tile_f32,
         },
+        distances: Tile {
+            rows: 14,
+            cols: 32,
+            run: distances_f32,
+        },
+        sweep: sweep_f32,
+        sweep_halves,
     },
     f64: Table {
         dot: dot_f64,
@@ -28,6 +35,13 @@ pub(super) static KERNELS: Kernels = Kernels {
             cols: 16,
             run: tile_f64,
         },
+        distances: Tile {
+            rows: 14,
+            cols: 16,
+            run: distances_f64,
+        },
+        sweep: sweep_f64,
+        sweep_halves: scalar::sweep_halves::<f64>,
     },
 };
 
@@ -186,7 +200,27 @@ tile!(
     _mm512_mul_ps,
     _mm512_fmadd_ps,
     14,
-    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14],
+    |x, y, sum| _mm512_fmadd_ps(x, y, sum)
+);
+
+tile!(
+    distances_f32,
+    "avx512f",
+    f32,
+    __m512,
+    16,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_set1_ps,
+    _mm512_mul_ps,
+    _mm512_fmadd_ps,
+    14,
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14],
+    |x, y, sum| {
+        let d = _mm512_sub_ps(x, y);
+        _mm512_fmadd_ps(d, d, sum)
+    }
 );
 
 tile!(
@@ -201,5 +235,172 @@ tile!(
     _mm512_mul_pd,
     _mm512_fmadd_pd,
     14,
-    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14],
+    |x, y, sum| _mm512_fmadd_pd(x, y, sum)
+);
+
+tile!(
+    distances_f64,
+    "avx512f",
+    f64,
+    __m512d,
+    8,
+    _mm512_loadu_pd,
+    _mm512_storeu_pd,
+    _mm512_set1_pd,
+    _mm512_mul_pd,
+    _mm512_fmadd_pd,
+    14,
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14],
+    |x, y, sum| {
+        let d = _mm512_sub_pd(x, y);
+        _mm512_fmadd_pd(d, d, sum)
+    }
+);
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn part_f32(place: *const f32, count: usize) -> __m512 {
+    // SAFETY: masked lanes are not read.
+    unsafe { _mm512_maskz_loadu_ps(((1u32 << count) - 1) as __mmask16, place) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn part_f64(place: *const f64, count: usize) -> __m512d {
+    // SAFETY: masked lanes are not read.
+    unsafe { _mm512_maskz_loadu_pd(((1u32 << count) - 1) as __mmask8, place) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn halves(place: *const u16) -> __m512 {
+    // SAFETY: the caller promises sixteen halves.
+    unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(place.cast())) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn part_halves(place: *const u16, count: usize) -> __m512 {
+    let pairs = ((1u32 << (count / 2)) - 1) as __mmask16;
+    // SAFETY: masked pairs are not read, and the caller promises the others.
+    let halves = unsafe { _mm512_maskz_loadu_epi32(pairs, place.cast()) };
+    let values = _mm512_cvtph_ps(_mm512_castsi512_si256(halves));
+    if count.is_multiple_of(2) {
+        return values;
+    }
+    // SAFETY: the caller promises `count` halves.
+    let last = unsafe { *place.add(count - 1) };
+    let mask = 1 << (count - 1);
+    _mm512_mask_cvtph_ps(values, mask, _mm256_set1_epi16(last as i16))
+}
+
+/// The totals of four registers.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn fold_f32(x: [__m512; 4]) -> [f32; 4] {
+    let low = _mm512_add_ps(
+        _mm512_unpacklo_ps(x[0], x[1]),
+        _mm512_unpackhi_ps(x[0], x[1]),
+    );
+    let high = _mm512_add_ps(
+        _mm512_unpacklo_ps(x[2], x[3]),
+        _mm512_unpackhi_ps(x[2], x[3]),
+    );
+    let (low, high) = (_mm512_castps_pd(low), _mm512_castps_pd(high));
+    let all = _mm512_add_ps(
+        _mm512_castpd_ps(_mm512_unpacklo_pd(low, high)),
+        _mm512_castpd_ps(_mm512_unpackhi_pd(low, high)),
+    );
+    let upper = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(all));
+    let half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm256_castpd_ps(upper));
+    let four = _mm_add_ps(
+        _mm256_castps256_ps128(half),
+        _mm256_extractf128_ps::<1>(half),
+    );
+    let mut out = [0.0; 4];
+    // SAFETY: `out` holds four values.
+    unsafe { _mm_storeu_ps(out.as_mut_ptr(), four) };
+    out
+}
+
+/// The totals of four registers.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn fold_f64(x: [__m512d; 4]) -> [f64; 4] {
+    let low = _mm512_add_pd(
+        _mm512_unpacklo_pd(x[0], x[1]),
+        _mm512_unpackhi_pd(x[0], x[1]),
+    );
+    let high = _mm512_add_pd(
+        _mm512_unpacklo_pd(x[2], x[3]),
+        _mm512_unpackhi_pd(x[2], x[3]),
+    );
+    let low = _mm256_add_pd(
+        _mm512_castpd512_pd256(low),
+        _mm512_extractf64x4_pd::<1>(low),
+    );
+    let high = _mm256_add_pd(
+        _mm512_castpd512_pd256(high),
+        _mm512_extractf64x4_pd::<1>(high),
+    );
+    let four = _mm256_add_pd(
+        _mm256_permute2f128_pd::<0x20>(low, high),
+        _mm256_permute2f128_pd::<0x31>(low, high),
+    );
+    let mut out = [0.0; 4];
+    // SAFETY: `out` holds four values.
+    unsafe { _mm256_storeu_pd(out.as_mut_ptr(), four) };
+    out
+}
+
+sweep!(
+    sweep_f32,
+    "avx512f",
+    f32,
+    f32,
+    __m512,
+    16,
+    _mm512_loadu_ps,
+    part_f32,
+    _mm512_loadu_ps,
+    part_f32,
+    _mm512_setzero_ps,
+    _mm512_sub_ps,
+    _mm512_fmadd_ps,
+    fold_f32
+);
+
+sweep!(
+    sweep_halves,
+    "avx512f",
+    f32,
+    u16,
+    __m512,
+    16,
+    _mm512_loadu_ps,
+    part_f32,
+    halves,
+    part_halves,
+    _mm512_setzero_ps,
+    _mm512_sub_ps,
+    _mm512_fmadd_ps,
+    fold_f32
+);
+
+sweep!(
+    sweep_f64,
+    "avx512f",
+    f64,
+    f64,
+    __m512d,
+    8,
+    _mm512_loadu_pd,
+    part_f64,
+    _mm512_loadu_pd,
+    part_f64,
+    _mm512_setzero_pd,
+    _mm512_sub_pd,
+    _mm512_fmadd_pd,
+    fold_f64
 );

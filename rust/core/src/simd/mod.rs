@@ -9,6 +9,7 @@ pub mod fours;
 pub mod half;
 pub mod maps;
 mod scalar;
+pub(crate) mod small;
 
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -130,6 +131,24 @@ impl<T: Real> Tile<T> {
     }
 }
 
+/// What a [`Sweep`] adds up for a query and a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sum {
+    /// Products.
+    Dot,
+    /// Products, and the row's own squares.
+    DotAndSquare,
+    /// Squared differences.
+    Distance,
+}
+
+/// Most queries that one pass of a [`Sweep`] takes.
+pub(crate) const SWEPT: usize = 4;
+
+/// Sums of a few queries with each of many rows, which lie one after the other: what to sum, the
+/// queries, their number, the rows, the sums query by query, the rows' squares.
+pub(crate) type Sweep<T, S> = unsafe fn(Sum, &[T], usize, &[S], &mut [T], &mut [T]);
+
 /// The kernels of one element type at one level.
 ///
 /// The pointers are unsafe because a level's code may run only where the level is available;
@@ -140,6 +159,9 @@ pub struct Table<T: 'static> {
     axpy: unsafe fn(T, &[T], &mut [T]),
     sum_rows: SumRows<T>,
     tile: Tile<T>,
+    distances: Tile<T>,
+    sweep: Sweep<T, T>,
+    sweep_halves: Sweep<T, u16>,
 }
 
 impl<T: Real> Table<T> {
@@ -172,6 +194,46 @@ impl<T: Real> Table<T> {
         self.tile
     }
 
+    /// As [`Self::tile`] with squared differences in the place of products.
+    pub(crate) fn distances(&self) -> Tile<T> {
+        self.distances
+    }
+
+    /// Sums of `count` queries with each row, every row read once.
+    ///
+    /// `sums` gets a value for each row, query by query, and `squares` one for each row where
+    /// they are asked for. Sums do not depend on what else is computed with them.
+    #[inline]
+    pub(crate) fn sweep(
+        &self,
+        sum: Sum,
+        queries: &[T],
+        count: usize,
+        rows: &[T],
+        sums: &mut [T],
+        squares: &mut [T],
+    ) {
+        check_sweep(sum, queries, count, rows, sums, squares);
+        // SAFETY: the level is available and the lengths fit.
+        unsafe { (self.sweep)(sum, queries, count, rows, sums, squares) }
+    }
+
+    /// As [`Self::sweep`] for rows of halves.
+    #[inline]
+    pub(crate) fn sweep_halves(
+        &self,
+        sum: Sum,
+        queries: &[T],
+        count: usize,
+        rows: &[u16],
+        sums: &mut [T],
+        squares: &mut [T],
+    ) {
+        check_sweep(sum, queries, count, rows, sums, squares);
+        // SAFETY: the level is available and the lengths fit.
+        unsafe { (self.sweep_halves)(sum, queries, count, rows, sums, squares) }
+    }
+
     /// y = Σₖ weightsₖ · x[indicesₖ], where `x` has rows as long as `y`; without weights a plain sum.
     ///
     /// Each value of `y` is summed in the order of the entries.
@@ -185,6 +247,15 @@ impl<T: Real> Table<T> {
         // SAFETY: the level is available, the lengths are equal, the caller vouches for the rows.
         unsafe { (self.sum_rows)(indices, weights, x, y) }
     }
+}
+
+fn check_sweep<T, S>(sum: Sum, queries: &[T], count: usize, rows: &[S], sums: &[T], squares: &[T]) {
+    assert!((1..=SWEPT).contains(&count));
+    let (dim, lines) = (queries.len() / count, sums.len() / count);
+    assert_eq!((queries.len(), sums.len()), (dim * count, lines * count));
+    assert_eq!(rows.len(), dim * lines);
+    let wanted = if sum == Sum::DotAndSquare { lines } else { 0 };
+    assert_eq!(squares.len(), wanted);
 }
 
 /// The tables of one level.
@@ -344,6 +415,114 @@ mod tests {
     fn row_sums_agree_on_every_level() {
         row_sums_agree::<f32>(1e-5);
         row_sums_agree::<f64>(1e-13);
+    }
+
+    /// Sweeps of every level over whole and partial groups of rows, for every number of queries.
+    fn sweeps_agree<T: Real>(tolerance: f64) {
+        let mut stream = Stream::new(6, 0);
+        for level in Level::available() {
+            let table = T::table(Kernels::at(level).unwrap());
+            for dim in (0..=40).chain([63, 64, 65, 100, 257]) {
+                for lines in [0, 1, 4, 7] {
+                    let halves: Vec<u16> = (0..lines * dim)
+                        .map(|_| (0x3000 + stream.below(0x800) + 0x8000 * stream.below(2)) as u16)
+                        .collect();
+                    let mut narrow = vec![0.0; halves.len()];
+                    half::decode(&halves, &mut narrow);
+                    let rows: Vec<T> = narrow.iter().map(|&x| T::of(x.into())).collect();
+                    for count in 1..=SWEPT {
+                        let queries: Vec<T> = (0..count * dim)
+                            .map(|_| T::of(stream.uniform() - 0.5))
+                            .collect();
+                        for sum in [Sum::Dot, Sum::DotAndSquare, Sum::Distance] {
+                            let mut sums = vec![T::nan(); count * lines];
+                            let held = if sum == Sum::DotAndSquare { lines } else { 0 };
+                            let mut squares = vec![T::nan(); held];
+                            let (mut again, mut squares_again) = (sums.clone(), squares.clone());
+                            table.sweep(sum, &queries, count, &rows, &mut sums, &mut squares);
+                            table.sweep_halves(
+                                sum,
+                                &queries,
+                                count,
+                                &halves,
+                                &mut again,
+                                &mut squares_again,
+                            );
+                            let both = [sums, again].concat();
+                            for (at, got) in both.iter().enumerate() {
+                                let at = at % (count * lines);
+                                let (q, r) = (at / lines * dim, at % lines * dim);
+                                let terms = (0..dim).map(|k| {
+                                    let (x, y) = (queries[q + k].wide(), rows[r + k].wide());
+                                    if sum == Sum::Distance {
+                                        (x - y).powi(2)
+                                    } else {
+                                        x * y
+                                    }
+                                });
+                                let want: f64 = terms.sum();
+                                assert!((got.wide() - want).abs() <= tolerance, "{level:?} {dim}");
+                            }
+                            let both = [squares, squares_again].concat();
+                            for (r, got) in both.iter().enumerate() {
+                                let row = &rows[r % lines * dim..][..dim];
+                                let want: f64 = row.iter().map(|x| x.wide().powi(2)).sum();
+                                assert!((got.wide() - want).abs() <= tolerance, "{level:?} {dim}");
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sweeps_agree_on_every_level() {
+        sweeps_agree::<f32>(1e-4);
+        sweeps_agree::<f64>(1e-12);
+    }
+
+    /// Tiles of squared differences of every level.
+    fn distances_agree<T: Real>(tolerance: f64) {
+        let mut stream = Stream::new(9, 0);
+        for level in Level::available() {
+            let tile = T::table(Kernels::at(level).unwrap()).distances();
+            for (rows, cols) in [
+                (tile.rows, tile.cols),
+                (1, 1),
+                (tile.rows - 1, tile.cols / 2),
+            ] {
+                for depth in [1, 17, 256] {
+                    let mut draw = |count: usize| -> Vec<T> {
+                        (0..count).map(|_| T::of(stream.uniform())).collect()
+                    };
+                    let (a, b) = (draw(rows * depth), draw(tile.cols * depth));
+                    let mut out = vec![T::nan(); rows * cols];
+                    let c = Block {
+                        data: out.as_mut_ptr(),
+                        stride: cols,
+                        rows,
+                        cols,
+                    };
+                    // SAFETY: `out` has the shape of `c`.
+                    unsafe { tile.run(T::one(), &a, &b, false, c) };
+                    for (at, got) in out.iter().enumerate() {
+                        let (i, j) = (at / cols, at % cols);
+                        let terms = (0..depth).map(|k| {
+                            (a[k * rows + i].wide() - b[k * tile.cols + j].wide()).powi(2)
+                        });
+                        let want: f64 = terms.sum();
+                        assert!((got.wide() - want).abs() <= tolerance * want, "{level:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn tiles_of_distances_agree_on_every_level() {
+        distances_agree::<f32>(3e-5);
+        distances_agree::<f64>(1e-13);
     }
 
     #[test]

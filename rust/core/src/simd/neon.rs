@@ -14,8 +14,15 @@ pub(super) static KERNELS: Kernels = Kernels {
         tile: Tile {
             rows: scalar::TILE_ROWS,
             cols: 8,
-            run: scalar::tile::<f32, 8, true>,
+            run: scalar::tile::<f32, 8, true, false>,
         },
+        distances: Tile {
+            rows: scalar::TILE_ROWS,
+            cols: 8,
+            run: scalar::tile::<f32, 8, true, true>,
+        },
+        sweep: scalar::sweep::<f32>,
+        sweep_halves: scalar::sweep_halves::<f32>,
     },
     f64: Table {
         dot: dot_f64,
@@ -25,8 +32,15 @@ pub(super) static KERNELS: Kernels = Kernels {
         tile: Tile {
             rows: scalar::TILE_ROWS,
             cols: 4,
-            run: scalar::tile::<f64, 4, true>,
+            run: scalar::tile::<f64, 4, true, false>,
         },
+        distances: Tile {
+            rows: scalar::TILE_ROWS,
+            cols: 4,
+            run: scalar::tile::<f64, 4, true, true>,
+        },
+        sweep: scalar::sweep::<f64>,
+        sweep_halves: scalar::sweep_halves::<f64>,
     },
 };
 

@@ -2,7 +2,7 @@
 
 use crate::real::Real;
 
-use super::{Block, Kernels, Level, Table, Tile};
+use super::{Block, Kernels, Level, Sum, Table, Tile, half};
 
 pub(super) static KERNELS: Kernels = Kernels {
     level: Level::Scalar,
@@ -14,8 +14,15 @@ pub(super) static KERNELS: Kernels = Kernels {
         tile: Tile {
             rows: TILE_ROWS,
             cols: 8,
-            run: tile::<f32, 8, false>,
+            run: tile::<f32, 8, false, false>,
         },
+        distances: Tile {
+            rows: TILE_ROWS,
+            cols: 8,
+            run: tile::<f32, 8, false, true>,
+        },
+        sweep: sweep::<f32>,
+        sweep_halves: sweep_halves::<f32>,
     },
     f64: Table {
         dot: dot::<f64>,
@@ -25,8 +32,15 @@ pub(super) static KERNELS: Kernels = Kernels {
         tile: Tile {
             rows: TILE_ROWS,
             cols: 4,
-            run: tile::<f64, 4, false>,
+            run: tile::<f64, 4, false, false>,
         },
+        distances: Tile {
+            rows: TILE_ROWS,
+            cols: 4,
+            run: tile::<f64, 4, false, true>,
+        },
+        sweep: sweep::<f64>,
+        sweep_halves: sweep_halves::<f64>,
     },
 };
 
@@ -80,15 +94,83 @@ pub(super) fn sum_rows<T: num_traits::Float>(
     }
 }
 
+/// Sums of a few queries with each row by the table's kernels of two vectors.
+fn sweep_row<T: Real>(
+    sum: Sum,
+    queries: &[T],
+    row: (usize, &[T]),
+    lines: usize,
+    sums: &mut [T],
+    squares: &mut [T],
+) {
+    let kernels = super::table::<T>();
+    let (i, row) = row;
+    let queries = queries.chunks_exact(row.len().max(1));
+    for (query, sums) in queries.zip(sums.chunks_exact_mut(lines)) {
+        sums[i] = match sum {
+            Sum::Distance => kernels.squared_l2(query, row),
+            _ => kernels.dot(query, row),
+        };
+    }
+    if sum == Sum::DotAndSquare {
+        squares[i] = kernels.dot(row, row);
+    }
+}
+
+pub(super) fn sweep<T: Real>(
+    sum: Sum,
+    queries: &[T],
+    count: usize,
+    rows: &[T],
+    sums: &mut [T],
+    squares: &mut [T],
+) {
+    let (dim, lines) = (queries.len() / count, sums.len() / count);
+    if dim == 0 {
+        sums.fill(T::zero());
+        squares.fill(T::zero());
+        return;
+    }
+    for row in rows.chunks_exact(dim).enumerate() {
+        sweep_row(sum, queries, row, lines, sums, squares);
+    }
+}
+
+/// As [`sweep`] for rows of halves, decoded one by one.
+pub(super) fn sweep_halves<T: Real>(
+    sum: Sum,
+    queries: &[T],
+    count: usize,
+    rows: &[u16],
+    sums: &mut [T],
+    squares: &mut [T],
+) {
+    let (dim, lines) = (queries.len() / count, sums.len() / count);
+    if dim == 0 {
+        sums.fill(T::zero());
+        squares.fill(T::zero());
+        return;
+    }
+    let (mut narrow, mut row) = (vec![0.0; dim], vec![T::zero(); dim]);
+    for (i, halves) in rows.chunks_exact(dim).enumerate() {
+        half::decode(halves, &mut narrow);
+        for (value, &x) in row.iter_mut().zip(&narrow) {
+            *value = T::of(f64::from(x));
+        }
+        sweep_row(sum, queries, (i, &row), lines, sums, squares);
+    }
+}
+
 /// Rows of the product's tile; with two registers' width the tile fills half of 16 registers.
 pub(super) const TILE_ROWS: usize = 4;
 
-/// `c = alpha · a · b (+ c)` for one tile; `FUSED` where a multiply-add is one instruction.
+/// `c = alpha · a · b (+ c)` for one tile; `FUSED` where a multiply-add is one instruction,
+/// `SQUARED` for squared differences in the place of products.
 ///
 /// # Safety
 ///
 /// As for [`Tile::run`].
-pub(super) unsafe fn tile<T: Real, const COLS: usize, const FUSED: bool>(
+pub(super) unsafe fn tile<T: Real, const COLS: usize, const FUSED: bool, const SQUARED: bool>(
     alpha: T,
     a: &[T],
     b: &[T],
@@ -96,6 +178,13 @@ pub(super) unsafe fn tile<T: Real, const COLS: usize, const FUSED: bool>(
     c: Block<T>,
 ) {
     let fma = |x: T, y: T, z: T| if FUSED { x.mul_add(y, z) } else { x * y + z };
+    let term = |x: T, y: T, sum: T| {
+        if SQUARED {
+            fma(x - y, x - y, sum)
+        } else {
+            fma(x, y, sum)
+        }
+    };
     let mut sums = [[T::zero(); COLS]; TILE_ROWS];
     let (steps, _) = b.as_chunks::<COLS>();
     if c.rows == TILE_ROWS {
@@ -103,7 +192,7 @@ pub(super) unsafe fn tile<T: Real, const COLS: usize, const FUSED: bool>(
         for (values, step) in values.iter().zip(steps) {
             for i in 0..TILE_ROWS {
                 for j in 0..COLS {
-                    sums[i][j] = fma(values[i], step[j], sums[i][j]);
+                    sums[i][j] = term(values[i], step[j], sums[i][j]);
                 }
             }
         }
@@ -111,7 +200,7 @@ pub(super) unsafe fn tile<T: Real, const COLS: usize, const FUSED: bool>(
         for (values, step) in a.chunks_exact(c.rows).zip(steps) {
             for (sums, &value) in sums.iter_mut().zip(values) {
                 for j in 0..COLS {
-                    sums[j] = fma(value, step[j], sums[j]);
+                    sums[j] = term(value, step[j], sums[j]);
                 }
             }
         }

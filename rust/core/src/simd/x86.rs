@@ -66,14 +66,15 @@ macro_rules! sum_rows {
     };
 }
 
-/// `c = alpha · a · b (+ c)` for one tile of up to two registers' width, held in registers.
+/// `c = alpha · a · b (+ c)` for one tile of up to two registers' width, held in registers, where
+/// the products may be other terms.
 ///
-/// Each value has one accumulator to which products are added in the order of the inner dimension,
+/// Each value has one accumulator to which terms are added in the order of the inner dimension,
 /// so that it does not depend on the tile it falls into.
 macro_rules! tile {
     ($name:ident, $features:literal, $scalar:ty, $vector:ty, $lanes:literal,
      $load:ident, $store:ident, $set:ident, $mul:ident, $fma:ident, $most:literal,
-     [$($rows:literal),+]) => {
+     [$($rows:literal),+], |$x:ident, $y:ident, $z:ident| $term:expr) => {
         #[target_feature(enable = $features)]
         unsafe fn $name(alpha: $scalar, a: &[$scalar], b: &[$scalar], add: bool, c: Block<$scalar>) {
             const COLS: usize = 2 * $lanes;
@@ -97,9 +98,10 @@ macro_rules! tile {
                             *value = $load(right.add(j * $lanes));
                         }
                         for (i, row) in sums.iter_mut().enumerate() {
-                            let value = $set(*left.add(i));
-                            for (sum, &step) in row.iter_mut().zip(&step) {
-                                *sum = $fma(value, step, *sum);
+                            let $x = $set(*left.add(i));
+                            for (sum, &$y) in row.iter_mut().zip(&step) {
+                                let $z = *sum;
+                                *sum = $term;
                             }
                         }
                         left = left.add(ROWS);
@@ -161,4 +163,127 @@ macro_rules! tile {
     };
 }
 
-pub(super) use {sum_rows, tile};
+/// Sums of up to four queries with each row, four rows at a time.
+///
+/// A sum has one accumulator, and lanes are folded in the same way whatever the row's place.
+macro_rules! sweep {
+    ($name:ident, $features:literal, $scalar:ty, $stored:ty, $vector:ty, $lanes:literal,
+     $load:ident, $load_part:ident, $load_row:ident, $load_row_part:ident,
+     $zero:ident, $sub:ident, $fma:ident, $fold:ident) => {
+        #[target_feature(enable = $features)]
+        unsafe fn $name(
+            sum: Sum,
+            queries: &[$scalar],
+            count: usize,
+            rows: &[$stored],
+            sums: &mut [$scalar],
+            squares: &mut [$scalar],
+        ) {
+            /// Rows at a time.
+            const ROWS: usize = 4;
+            /// Bytes that are asked for ahead.
+            const AHEAD: usize = 4096;
+
+            #[target_feature(enable = $features)]
+            unsafe fn run<const QUERIES: usize, const SUM: u8>(
+                queries: &[$scalar],
+                rows: &[$stored],
+                sums: &mut [$scalar],
+                squares: &mut [$scalar],
+            ) {
+                let dim = queries.len() / QUERIES;
+                let lines = sums.len() / QUERIES;
+                let mut first = 0;
+                while first < lines {
+                    // The last row stands in for rows that are missing.
+                    let mut starts = [rows.as_ptr(); ROWS];
+                    let mut r = 0;
+                    while r < ROWS {
+                        starts[r] = rows.as_ptr().wrapping_add((first + r).min(lines - 1) * dim);
+                        r += 1;
+                    }
+                    let mut totals = [[$zero(); ROWS]; QUERIES];
+                    let mut own = [$zero(); ROWS];
+                    let mut k = 0;
+                    while k < dim {
+                        let left = dim - k;
+                        let mut x = [$zero(); ROWS];
+                        let mut r = 0;
+                        while r < ROWS {
+                            // SAFETY: the caller promises `dim` values in every row.
+                            unsafe {
+                                let place = starts[r].add(k);
+                                _mm_prefetch::<_MM_HINT_T0>(place.cast::<i8>().wrapping_add(AHEAD));
+                                x[r] = if left >= $lanes {
+                                    $load_row(place)
+                                } else {
+                                    $load_row_part(place, left)
+                                };
+                            }
+                            if SUM == Sum::DotAndSquare as u8 {
+                                own[r] = $fma(x[r], x[r], own[r]);
+                            }
+                            r += 1;
+                        }
+                        let mut q = 0;
+                        while q < QUERIES {
+                            // SAFETY: the caller promises `dim` values in every query.
+                            let y = unsafe {
+                                let place = queries.as_ptr().add(q * dim + k);
+                                if left >= $lanes {
+                                    $load(place)
+                                } else {
+                                    $load_part(place, left)
+                                }
+                            };
+                            let mut r = 0;
+                            while r < ROWS {
+                                totals[q][r] = if SUM == Sum::Distance as u8 {
+                                    let d = $sub(x[r], y);
+                                    $fma(d, d, totals[q][r])
+                                } else {
+                                    $fma(x[r], y, totals[q][r])
+                                };
+                                r += 1;
+                            }
+                            q += 1;
+                        }
+                        k += $lanes;
+                    }
+                    let count = ROWS.min(lines - first);
+                    let mut q = 0;
+                    while q < QUERIES {
+                        let start = q * lines + first;
+                        sums[start..start + count].copy_from_slice(&$fold(totals[q])[..count]);
+                        q += 1;
+                    }
+                    if SUM == Sum::DotAndSquare as u8 {
+                        squares[first..first + count].copy_from_slice(&$fold(own)[..count]);
+                    }
+                    first += ROWS;
+                }
+            }
+
+            macro_rules! by_count {
+                ($sum:expr) => {
+                    // SAFETY: the caller's promises are passed on.
+                    unsafe {
+                        match count {
+                            1 => run::<1, { $sum as u8 }>(queries, rows, sums, squares),
+                            2 => run::<2, { $sum as u8 }>(queries, rows, sums, squares),
+                            3 => run::<3, { $sum as u8 }>(queries, rows, sums, squares),
+                            _ => run::<4, { $sum as u8 }>(queries, rows, sums, squares),
+                        }
+                    }
+                };
+            }
+            match sum {
+                Sum::Dot => by_count!(Sum::Dot),
+                Sum::DotAndSquare => by_count!(Sum::DotAndSquare),
+                Sum::Distance => by_count!(Sum::Distance),
+            }
+        }
+    };
+}
+
+pub(super) use {sum_rows, sweep, tile};

@@ -9,6 +9,7 @@ use crate::matrix::Matrix;
 use crate::pool::Workers;
 
 use super::Hnsw;
+use super::count::Uncounted;
 use super::filter::Scratch;
 use super::scratch::{Entry, Scratch as Walking};
 use super::search::pool_size;

@@ -1,0 +1,275 @@
+//! Products of signed bytes as they are, exact in `i32`.
+
+use std::sync::OnceLock;
+
+use super::{Kernels, Level};
+
+/// More dimensions could overflow a sum: `(-128)² · 2¹⁷ = 2³¹`.
+pub const MOST_DIMENSIONS: usize = (1 << 17) - 1;
+
+/// Most queries that one pass takes.
+pub const QUERIES: usize = 4;
+
+/// Queries, their number, rows one after the other, products query by query.
+type Products = unsafe fn(&[i8], usize, &[i8], &mut [i32]);
+
+/// Products of up to [`QUERIES`] queries with each row; each row is read once.
+///
+/// `out` gets a value for each row, query by query.
+#[inline]
+pub fn products(queries: &[i8], count: usize, rows: &[i8], out: &mut [i32]) {
+    static CHOSEN: OnceLock<Products> = OnceLock::new();
+    run(
+        *CHOSEN.get_or_init(|| at(Kernels::get().level)),
+        queries,
+        count,
+        rows,
+        out,
+    );
+}
+
+fn run(kernel: Products, queries: &[i8], count: usize, rows: &[i8], out: &mut [i32]) {
+    assert!((1..=QUERIES).contains(&count));
+    let (dim, lines) = (queries.len() / count, out.len() / count);
+    assert!(dim <= MOST_DIMENSIONS);
+    assert_eq!((queries.len(), out.len()), (dim * count, lines * count));
+    assert_eq!(rows.len(), dim * lines);
+    // SAFETY: the level is available and the lengths fit.
+    unsafe { kernel(queries, count, rows, out) }
+}
+
+fn at(level: Level) -> Products {
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512
+            if is_x86_feature_detected!("avx512vnni") && is_x86_feature_detected!("avx512bw") =>
+        {
+            x86::products_512
+        }
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 | Level::Avx512 => x86::products_256,
+        _ => plain,
+    }
+}
+
+fn plain(queries: &[i8], count: usize, rows: &[i8], out: &mut [i32]) {
+    let (dim, lines) = (queries.len() / count, out.len() / count);
+    for (i, out) in out.iter_mut().enumerate() {
+        let (query, row) = (i / lines * dim, i % lines * dim);
+        let terms = queries[query..query + dim]
+            .iter()
+            .zip(&rows[row..row + dim]);
+        *out = terms.map(|(&q, &r)| i32::from(q) * i32::from(r)).sum();
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    /// Rows at a time.
+    const ROWS: usize = 4;
+
+    /// Bytes that are asked for ahead.
+    const AHEAD: usize = 2048;
+
+    /// Where four rows begin; the last row stands in for rows that are missing.
+    #[inline(always)]
+    fn starts(rows: &[i8], first: usize, lines: usize, dim: usize) -> [*const i8; ROWS] {
+        [0, 1, 2, 3].map(|r| rows.as_ptr().wrapping_add((first + r).min(lines - 1) * dim))
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    pub unsafe fn products_512(queries: &[i8], count: usize, rows: &[i8], out: &mut [i32]) {
+        /// The instruction takes one unsigned operand: rows are raised by 128, and 128 times the
+        /// query's sum is taken off. Sums wrap on the way and are right in the end.
+        #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+        unsafe fn run<const COUNT: usize>(queries: &[i8], rows: &[i8], out: &mut [i32]) {
+            let (dim, lines) = (queries.len() / COUNT, out.len() / COUNT);
+            let flip = _mm512_set1_epi8(-128);
+            let mut raised = [0i32; COUNT];
+            for (raised, query) in raised.iter_mut().zip(queries.chunks_exact(dim.max(1))) {
+                let sum: i32 = query.iter().map(|&value| i32::from(value)).sum();
+                *raised = sum.wrapping_mul(128);
+            }
+            let mut first = 0;
+            while first < lines {
+                let starts = starts(rows, first, lines, dim);
+                let mut sums = [[_mm512_setzero_si512(); ROWS]; COUNT];
+                let mut k = 0;
+                while k < dim {
+                    let mask = if dim - k >= 64 {
+                        u64::MAX
+                    } else {
+                        (1 << (dim - k)) - 1
+                    };
+                    let mut x = [flip; ROWS];
+                    let mut r = 0;
+                    while r < ROWS {
+                        // SAFETY: masked bytes are not read, and the others are the row's.
+                        unsafe {
+                            let place = starts[r].add(k);
+                            _mm_prefetch::<_MM_HINT_T0>(place.wrapping_add(AHEAD));
+                            x[r] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, place), flip);
+                        }
+                        r += 1;
+                    }
+                    let mut q = 0;
+                    while q < COUNT {
+                        // SAFETY: masked bytes are not read, and the others are the query's.
+                        let y = unsafe {
+                            _mm512_maskz_loadu_epi8(mask, queries.as_ptr().add(q * dim + k))
+                        };
+                        let mut r = 0;
+                        while r < ROWS {
+                            sums[q][r] = _mm512_dpbusd_epi32(sums[q][r], x[r], y);
+                            r += 1;
+                        }
+                        q += 1;
+                    }
+                    k += 64;
+                }
+                let held = ROWS.min(lines - first);
+                let mut q = 0;
+                while q < COUNT {
+                    let four = _mm_sub_epi32(fold_512(sums[q]), _mm_set1_epi32(raised[q]));
+                    let mut values = [0; ROWS];
+                    // SAFETY: `values` holds four numbers.
+                    unsafe { _mm_storeu_si128(values.as_mut_ptr().cast(), four) };
+                    let start = q * lines + first;
+                    out[start..start + held].copy_from_slice(&values[..held]);
+                    q += 1;
+                }
+                first += ROWS;
+            }
+        }
+        // SAFETY: the caller's promises are passed on.
+        unsafe {
+            match count {
+                1 => run::<1>(queries, rows, out),
+                2 => run::<2>(queries, rows, out),
+                3 => run::<3>(queries, rows, out),
+                _ => run::<4>(queries, rows, out),
+            }
+        }
+    }
+
+    /// The totals of four registers.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn fold_512(x: [__m512i; 4]) -> __m128i {
+        let low = _mm512_add_epi32(
+            _mm512_unpacklo_epi32(x[0], x[1]),
+            _mm512_unpackhi_epi32(x[0], x[1]),
+        );
+        let high = _mm512_add_epi32(
+            _mm512_unpacklo_epi32(x[2], x[3]),
+            _mm512_unpackhi_epi32(x[2], x[3]),
+        );
+        let all = _mm512_add_epi32(
+            _mm512_unpacklo_epi64(low, high),
+            _mm512_unpackhi_epi64(low, high),
+        );
+        let half = _mm256_add_epi32(
+            _mm512_castsi512_si256(all),
+            _mm512_extracti64x4_epi64::<1>(all),
+        );
+        _mm_add_epi32(
+            _mm256_castsi256_si128(half),
+            _mm256_extracti128_si256::<1>(half),
+        )
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub unsafe fn products_256(queries: &[i8], count: usize, rows: &[i8], out: &mut [i32]) {
+        const LANES: usize = 16;
+        let (dim, lines) = (queries.len() / count, out.len() / count);
+        let whole = dim - dim % LANES;
+        let mut first = 0;
+        while first < lines {
+            let starts = starts(rows, first, lines, dim);
+            let held = ROWS.min(lines - first);
+            for q in 0..count {
+                let query = &queries[q * dim..(q + 1) * dim];
+                let mut sums = [_mm256_setzero_si256(); ROWS];
+                let mut k = 0;
+                while k < whole {
+                    // SAFETY: sixteen bytes of the query and of each row lie here.
+                    unsafe {
+                        let y = _mm_loadu_si128(query.as_ptr().add(k).cast());
+                        let y = _mm256_cvtepi8_epi16(y);
+                        let mut r = 0;
+                        while r < ROWS {
+                            let x = _mm_loadu_si128(starts[r].add(k).cast());
+                            let terms = _mm256_madd_epi16(_mm256_cvtepi8_epi16(x), y);
+                            sums[r] = _mm256_add_epi32(sums[r], terms);
+                            r += 1;
+                        }
+                    }
+                    k += LANES;
+                }
+                let low = _mm256_hadd_epi32(sums[0], sums[1]);
+                let high = _mm256_hadd_epi32(sums[2], sums[3]);
+                let all = _mm256_hadd_epi32(low, high);
+                let four = _mm_add_epi32(
+                    _mm256_castsi256_si128(all),
+                    _mm256_extracti128_si256::<1>(all),
+                );
+                let mut values = [0; ROWS];
+                // SAFETY: `values` holds four numbers.
+                unsafe { _mm_storeu_si128(values.as_mut_ptr().cast(), four) };
+                for (r, value) in values.iter().enumerate().take(held) {
+                    let row = &rows[(first + r) * dim..(first + r + 1) * dim];
+                    let rest = query[whole..].iter().zip(&row[whole..]);
+                    let rest: i32 = rest.map(|(&q, &x)| i32::from(q) * i32::from(x)).sum();
+                    out[q * lines + first + r] = value + rest;
+                }
+            }
+            first += ROWS;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Stream;
+
+    #[test]
+    fn every_level_is_exact_at_every_length() {
+        let mut stream = Stream::new(8, 0);
+        for dim in (0..=130).chain([191, 192, 200, 257, 1000]) {
+            for (count, lines) in [(1, 1), (1, 5), (2, 3), (3, 8), (4, 6), (4, 0)] {
+                let mut draw = |n: usize| -> Vec<i8> {
+                    (0..n).map(|_| stream.below(256) as u8 as i8).collect()
+                };
+                let (queries, rows) = (draw(count * dim), draw(lines * dim));
+                let mut want = vec![0; count * lines];
+                for (i, want) in want.iter_mut().enumerate() {
+                    let (q, r) = (i / lines * dim, i % lines * dim);
+                    *want = (0..dim)
+                        .map(|k| i32::from(queries[q + k]) * i32::from(rows[r + k]))
+                        .sum();
+                }
+                for level in Level::available() {
+                    let mut got = vec![1; count * lines];
+                    run(at(level), &queries, count, &rows, &mut got);
+                    assert_eq!(got, want, "{level:?} {dim} {count} {lines}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_longest_rows_of_the_largest_bytes_do_not_overflow() {
+        let row = vec![-128i8; MOST_DIMENSIONS];
+        for level in Level::available() {
+            let mut got = [0];
+            run(at(level), &row, 1, &row, &mut got);
+            assert_eq!(i64::from(got[0]), 16384 * MOST_DIMENSIONS as i64);
+            let other = vec![127i8; MOST_DIMENSIONS];
+            run(at(level), &row, 1, &other, &mut got);
+            assert_eq!(i64::from(got[0]), -128 * 127 * MOST_DIMENSIONS as i64);
+        }
+    }
+}
