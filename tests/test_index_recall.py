@@ -134,13 +134,16 @@ def test_many_equal_rows_do_not_hide_the_others(order):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("rows", [4000, 5000])
-def test_rows_that_are_stored_a_hundred_times_are_found(metric, rows):
-    rng = np.random.default_rng(0)
-    vectors = rng.standard_normal((50, 16), dtype=np.float32)[rng.integers(0, 50, rows)]
-    queries = rng.standard_normal((50, 16), dtype=np.float32)
-    index, exact = HNSW(16, metric=metric), FlatIndex(16, metric=metric)
-    index.add(vectors)
-    exact.add(vectors)
-    found, truth = index.search(queries, 10), exact.search(queries, 10)
-    assert (found.distances <= truth.distances[:, 9:] + 1e-5).mean() >= 0.94
+def test_rows_that_are_stored_a_hundred_times_are_found(metric):
+    shares = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        vectors = rng.standard_normal((50, 16), dtype=np.float32)[rng.integers(0, 50, 5000)]
+        queries = rng.standard_normal((50, 16), dtype=np.float32)
+        index, exact = HNSW(16, metric=metric), FlatIndex(16, metric=metric)
+        index.add(vectors)
+        exact.add(vectors)
+        found, truth = index.search(queries, 10), exact.search(queries, 10)
+        shares.append((found.distances <= truth.distances[:, 9:] + 1e-5).mean())
+    # .90 to 1 over 12 seeds, .97 to .98 in the mean; .62 to .94 before copies were limited.
+    assert np.mean(shares) >= 0.93
