@@ -51,15 +51,16 @@ class Life:
         self.kind = FlatIndex if self.rng.random() < 0.2 else HNSW
         self.style = str(self.rng.choice(["normal", "copies", "clusters", "equal"]))
         self.sizes = int(self.rng.choice([3, 40, 400]))
-        self.parameters = (
-            {
+        self.storage = "float32"
+        self.parameters: dict[str, Any] = {}
+        if self.kind is HNSW:
+            self.storage = str(self.rng.choice(["float32", "float16", "int8"], p=[0.6, 0.2, 0.2]))
+            self.parameters = {
                 "m": int(self.rng.choice([2, 3, 5, 16])),
                 "ef_construction": int(self.rng.choice([1, 20, 60])),
                 "seed": seed,
+                "storage": self.storage,
             }
-            if self.kind is HNSW
-            else {}
-        )
         self.model: dict[int, Array] = {}
         self.index = self.fresh()
         self.counts: Counter[str] = Counter()
@@ -103,6 +104,14 @@ class Life:
             rows[:] = 1
         return rows
 
+    def learn(self, ids: list[int], rows: Array) -> None:
+        """Note what the index keeps of rows."""
+        kept = self.index.get(ids) if ids else rows
+        largest = np.abs(rows).max(axis=1, initial=0)
+        steps = {"float32": 1e-6, "float16": 1e-3, "int8": 1e-2}[self.storage] * largest + 1e-6
+        assert (np.abs(kept - rows).max(axis=1, initial=0) <= steps).all()
+        self.model.update(zip(ids, kept, strict=True))
+
     def size(self) -> int:
         return int(self.rng.integers(1, self.sizes + 1))
 
@@ -123,13 +132,13 @@ class Life:
         rows = self.draw(self.size())
         ids = self.index.add(rows).tolist()
         assert not set(ids) & set(self.model), "an id was given twice"
-        self.model.update(zip(ids, rows, strict=True))
+        self.learn(ids, rows)
 
     def add_with_ids(self) -> None:
         rows = self.draw(self.size())
         ids = self.new_ids(len(rows))
         assert self.index.add(rows, ids=ids).tolist() == ids
-        self.model.update(zip(ids, rows, strict=True))
+        self.learn(ids, rows)
 
     def remove(self) -> None:
         self.forget(self.some(self.size()))
@@ -150,13 +159,13 @@ class Life:
         ids = self.some(self.size())
         rows = self.draw(len(ids))
         self.index.update(ids, rows)
-        self.model.update(zip(ids, rows, strict=True))
+        self.learn(ids, rows)
 
     def replace(self) -> None:
         ids = self.some(self.size()) + self.new_ids(self.size())
         rows = self.draw(len(ids))
         self.index.add(rows, ids=ids, replace=True)
-        self.model.update(zip(ids, rows, strict=True))
+        self.learn(ids, rows)
 
     def refuse(self) -> None:
         before = pickle.dumps(self.index)
@@ -190,7 +199,7 @@ class Life:
         assert self.index.merge(other, replace=True) == len(other)
         kept = [*mine, *new[1::2]]
         at = [*range(len(mine)), *range(len(mine) + 1, len(rows), 2)]
-        self.model.update(zip(kept, rows[at], strict=True))
+        self.learn(kept, rows[at])
 
     def copy(self) -> None:
         twin = copy.copy(self.index)
@@ -239,6 +248,9 @@ class Life:
         # Inner products of long rows that nearly cancel have the rounding of their terms.
         length = max((float(np.abs(rows).max()) for rows in (queries, *model.values())), default=0)
         close = max(1e-4, 1e-6 * self.dim * length**2)
+        if self.storage == "float16":
+            # Halves of a row of length 1 have not quite that length.
+            close = max(close, 1e-3)
         np.testing.assert_allclose(exact.distances[:, :width], truth, rtol=1e-4, atol=close)
         usual = index.search(queries, k)
         for result in (exact, usual):
@@ -258,12 +270,14 @@ class CodedLife(Life):
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         self.kind = HNSW
+        self.storage = str(self.rng.choice(["float32", "float16", "int8"]))
         self.style = str(self.rng.choice(["normal", "copies", "equal"], p=[0.7, 0.2, 0.1]))
         self.sizes = int(self.rng.choice([40, 400]))
         self.parameters = {
             "m": int(self.rng.choice([2, 5, 16])),
             "ef_construction": int(self.rng.choice([20, 60])),
             "seed": seed,
+            "storage": self.storage,
         }
         self.axes = self.rng.standard_normal((6, self.dim), dtype=np.float32)
         self.centre = np.zeros(self.dim, np.float32)
@@ -273,7 +287,7 @@ class CodedLife(Life):
         self.trained = 0
         self.index = self.fresh()
         vectors = self.draw(CODED + int(self.rng.integers(100, 900)))
-        self.model.update(zip(self.index.add(vectors).tolist(), vectors, strict=True))
+        self.learn(self.index.add(vectors).tolist(), vectors)
         trained, coded, values = self.coding()
         assert trained == len(vectors)
         assert coded
@@ -303,7 +317,7 @@ class CodedLife(Life):
 
     def add_many(self) -> None:
         rows = self.draw(int(self.rng.integers(500, 1500)))
-        self.model.update(zip(self.index.add(rows).tolist(), rows, strict=True))
+        self.learn(self.index.add(rows).tolist(), rows)
 
     def save(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -338,7 +352,9 @@ class CodedLife(Life):
         ids = self.some(20)
         own = np.stack([self.model[id_] for id_ in ids])
         found = self.index.search(own, 1).distances[:, 0]
-        near = 1e-6 if self.metric == "cosine" else 1e-6 * max(1.0, float(np.square(own).max()))
+        near = 1e-3 if self.storage == "float16" else 1e-6
+        if self.metric != "cosine":
+            near *= max(1.0, float(np.square(own).max()))
         # Where codes do not resolve what lies around a row, the walk is gone again without them.
         hops = self.index.search_stats(own, 1, ef=64).hops
         self.seen["walked twice"] += int((hops >= 128).sum())
