@@ -185,7 +185,7 @@ class HNSW(GraphIndex):
         many for a query around which there are few of them. The result is exact where they take at
         most 1 MiB in float32 (rows of 16 values each), or have no bytes. Else their bytes
         are compared, and those in float32 that may be among the nearest although their bytes are
-        off by four times what is usual around the query: all 9,000 queries of a test among 300 to
+        off by four times what is usual around the query: all 9,000 queries of a test among 600 to
         20,000 vectors of Fashion-MNIST, GloVe and clusters found exactly the nearest.
 
         References

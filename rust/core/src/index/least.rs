@@ -3,6 +3,9 @@
 /// Values beside the sought ones that wait until they are sorted out together.
 const SPARE: usize = 64;
 
+/// Values that there is room for from the start, at most.
+const ROOM: usize = 256;
+
 /// The `kept` least values offered, in any order, and some others.
 #[derive(Debug)]
 pub struct Least<T> {
@@ -15,7 +18,7 @@ pub struct Least<T> {
 impl<T: Ord + Copy> Least<T> {
     pub fn new(kept: usize) -> Self {
         Self {
-            values: Vec::new(),
+            values: Vec::with_capacity((2 * kept + SPARE).min(ROOM)),
             kept,
             bound: None,
         }

@@ -180,6 +180,11 @@ impl Space {
 
 /// The Euclidean length, which no `f32` row overflows in `f64`.
 pub fn norm(row: &[f32]) -> f64 {
+    squares(row).sqrt()
+}
+
+/// The sum of squares, in several sums: one would wait for itself.
+pub fn squares(row: &[f32]) -> f64 {
     let mut sums = [0.0f64; 8];
     let (blocks, rest) = row.as_chunks::<8>();
     for block in blocks {
@@ -188,5 +193,5 @@ pub fn norm(row: &[f32]) -> f64 {
         }
     }
     let rest: f64 = rest.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-    (sums.iter().sum::<f64>() + rest).sqrt()
+    sums.iter().sum::<f64>() + rest
 }

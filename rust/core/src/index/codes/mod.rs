@@ -14,6 +14,7 @@ use std::ops::Range;
 use crate::error::Result;
 use crate::index::lines::{Line, Lines};
 use crate::index::room;
+use crate::index::space::squares;
 use crate::index::vectors::Views;
 use crate::metric::Metric;
 use crate::persist::Store;
@@ -60,17 +61,13 @@ impl Codec {
 
     /// Writes the code of a row as [`Space::store`] left it.
     pub fn encode(&self, row: &[f32], work: &mut Work, code: &mut [u8]) {
-        let (mut square, mut length) = (0.0f64, 0.0f64);
         work.values.clear();
-        for (&x, &mean) in row.iter().zip(&self.mean) {
-            let value = x - mean;
-            square += f64::from(value) * f64::from(value);
-            length += f64::from(x) * f64::from(x);
-            work.values.push(value);
-        }
+        let centred = row.iter().zip(&self.mean).map(|(&x, &mean)| x - mean);
+        work.values.extend(centred);
+        let mut square = squares(&work.values);
         // A zero row is at cosine distance 1 from all: as far as rows at a right angle.
         if self.cosine {
-            square += 1.0 - length;
+            square += 1.0 - squares(row);
         }
         if let Some(projection) = &self.projection {
             projection.apply(work);
