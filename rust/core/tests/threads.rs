@@ -98,7 +98,7 @@ fn write(
             _ => Verb::Add,
         };
         let mut data = draw(size, &mut stream);
-        let out = 1.0 + (own.len() / 200) as f32;
+        let out = 1.0 + 20.0 * (own.len() / 300) as f32;
         data.iter_mut().step_by(3).for_each(|x| *x += out);
         let some = own[own.len().saturating_sub(size)..].to_vec();
         let stop = AtomicBool::new(false);

@@ -33,11 +33,12 @@ pub(super) const SPARE: usize = 8;
 
 /// How much larger than k the pool is at least where there are codes.
 const BEYOND: usize = 2;
-/// Equal rows may take this part of a pool; more only as there are places to fill. Their
-/// links mostly lead to one another, so a pool full of them is where a walk ends; too few of them
-/// have too few links to elsewhere. Of 20,000 normal rows of 32 dimensions after
-/// 2,000 zero rows, searches at ef 64 found .26 without a bound, .80 with one of `ef`, .93 with half
-/// and .945 with a quarter; .954 without the zero rows.
+
+/// Equal rows may take this part of a pool, or as many places as are to be filled. Their links
+/// mostly lead to one another, so a pool full of them is where a walk ends; too few of them have
+/// too few links to elsewhere. Of 20,000 normal rows of 32 dimensions after 2,000 zero rows,
+/// searches at ef 64 found .80 without a bound, .93 with half a pool and .945 with a quarter; .954
+/// where there were no zero rows.
 const COPIES: usize = 4;
 
 /// The least `ef` where none is asked for.
