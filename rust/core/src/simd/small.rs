@@ -235,25 +235,31 @@ mod x86 {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     pub unsafe fn squares_512(rows: &[i8], dim: usize, out: &mut [i32]) {
+        let (flip, ones) = (_mm512_set1_epi8(-128), _mm512_set1_epi8(1));
+        let zero = _mm512_setzero_si512();
         let lines = out.len();
         let mut first = 0;
         while first < lines {
             let starts = starts(rows, first, lines, dim);
-            let mut sums = [_mm512_setzero_si512(); ROWS];
-            for (sum, start) in sums.iter_mut().zip(starts) {
-                let (mut even, mut odd) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+            let mut sums = [zero; ROWS];
+            let mut r = 0;
+            while r < ROWS {
+                // x² is (x + 128) x - 128 x.
+                let (mut raised, mut plain) = (zero, zero);
                 let mut k = 0;
                 while k < dim {
-                    let mask = mask(dim - k);
                     // SAFETY: masked bytes are not read, and the others are the row's.
-                    let x = unsafe { _mm512_maskz_loadu_epi8(mask, start.add(k)) };
-                    let low = _mm512_cvtepi8_epi16(_mm512_castsi512_si256(x));
-                    let high = _mm512_cvtepi8_epi16(_mm512_extracti64x4_epi64::<1>(x));
-                    even = _mm512_dpwssd_epi32(even, low, low);
-                    odd = _mm512_dpwssd_epi32(odd, high, high);
+                    let x = unsafe {
+                        let place = starts[r].add(k);
+                        _mm_prefetch::<_MM_HINT_T0>(place.wrapping_add(IN_ORDER));
+                        _mm512_maskz_loadu_epi8(mask(dim - k), place)
+                    };
+                    raised = _mm512_dpbusd_epi32(raised, _mm512_xor_si512(x, flip), x);
+                    plain = _mm512_dpbusd_epi32(plain, ones, x);
                     k += 64;
                 }
-                *sum = _mm512_add_epi32(even, odd);
+                sums[r] = _mm512_sub_epi32(raised, _mm512_slli_epi32::<7>(plain));
+                r += 1;
             }
             let mut values = [0; ROWS];
             // SAFETY: `values` holds four numbers.
