@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
 use crate::pool::Workers;
-use crate::simd::small::{MOST_DIMENSIONS, QUERIES, products};
+use crate::simd::small::{MOST_DIMENSIONS, QUERIES, products, squares};
 use crate::simd::{Block, Elementwise, elementwise};
 
 use super::compare::Compare;
@@ -33,19 +33,7 @@ fn check(a: &Matrix<'_, i8>, b: &Matrix<'_, i8>) -> Result<()> {
     Ok(())
 }
 
-struct Square<'a>(&'a [i8]);
-
-impl Elementwise for Square<'_> {
-    type Output = i32;
-
-    #[inline(always)]
-    fn run(self) -> i32 {
-        let squares = self.0.iter().map(|&x| i32::from(x) * i32::from(x));
-        squares.sum()
-    }
-}
-
-fn squares(
+fn all_squares(
     similarity: Similarity,
     rows: &Matrix<'_, i8>,
     workers: &Workers<'_>,
@@ -55,9 +43,9 @@ fn squares(
     }
     let mut out = vec![0; rows.rows()];
     workers.for_each_piece(&mut out, PIECE, |piece, out| {
-        for (k, out) in out.iter_mut().enumerate() {
-            *out = elementwise(Square(rows.row(piece * PIECE + k)));
-        }
+        let first = piece * PIECE;
+        let rows = rows.slice(first, first + out.len());
+        squares(rows.data(), rows.cols(), out);
         Ok(())
     })?;
     Ok(out)
@@ -88,8 +76,8 @@ pub fn pairs(
     check_rows(a.rows(), b.rows())?;
     check(&a, &b)?;
     let (left, right) = (
-        squares(similarity, &a, workers)?,
-        squares(similarity, &b, workers)?,
+        all_squares(similarity, &a, workers)?,
+        all_squares(similarity, &b, workers)?,
     );
     let mut out = vec![0.0; a.rows()];
     workers.for_each_piece(&mut out, PIECE, |piece, out| {
@@ -148,7 +136,7 @@ impl<'a> Bytes<'a> {
             similarity,
             a,
             b,
-            left: squares(similarity, &a, workers)?,
+            left: all_squares(similarity, &a, workers)?,
         })
     }
 }
@@ -199,9 +187,9 @@ impl Compare<f32> for Bytes<'_> {
             } else {
                 piece.len()
             };
-            let squares = &mut own[..held];
-            for (square, i) in squares.iter_mut().zip(piece.clone()) {
-                *square = elementwise(Square(self.b.row(i)));
+            let own = &mut own[..held];
+            if held > 0 {
+                squares(rows, self.b.cols(), own);
             }
             for start in left.clone().step_by(QUERIES) {
                 let group = start..left.end.min(start + QUERIES);
@@ -217,7 +205,7 @@ impl Compare<f32> for Bytes<'_> {
                         similarity: self.similarity,
                         products: values,
                         left: self.left.get(i).copied().unwrap_or(0),
-                        right: squares,
+                        right: own,
                         out,
                     });
                 }

@@ -313,6 +313,7 @@ sweep!(
     _mm256_loadu_ps,
     part_f32,
     _mm256_setzero_ps,
+    _mm256_add_ps,
     _mm256_sub_ps,
     _mm256_fmadd_ps,
     fold_f32
@@ -330,6 +331,7 @@ sweep!(
     _mm256_loadu_pd,
     part_f64,
     _mm256_setzero_pd,
+    _mm256_add_pd,
     _mm256_sub_pd,
     _mm256_fmadd_pd,
     fold_f64

@@ -366,6 +366,7 @@ sweep!(
     _mm512_loadu_ps,
     part_f32,
     _mm512_setzero_ps,
+    _mm512_add_ps,
     _mm512_sub_ps,
     _mm512_fmadd_ps,
     fold_f32
@@ -383,6 +384,7 @@ sweep!(
     halves,
     part_halves,
     _mm512_setzero_ps,
+    _mm512_add_ps,
     _mm512_sub_ps,
     _mm512_fmadd_ps,
     fold_f32
@@ -400,6 +402,7 @@ sweep!(
     _mm512_loadu_pd,
     part_f64,
     _mm512_setzero_pd,
+    _mm512_add_pd,
     _mm512_sub_pd,
     _mm512_fmadd_pd,
     fold_f64

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::{Kernels, Level};
+use super::{Elementwise, Kernels, Level, elementwise};
 
 /// More dimensions could overflow a sum: `(-128)² · 2¹⁷ = 2³¹`.
 pub const MOST_DIMENSIONS: usize = (1 << 17) - 1;
@@ -28,6 +28,58 @@ pub fn products(queries: &[i8], count: usize, rows: &[i8], out: &mut [i32]) {
     );
 }
 
+/// Rows one after the other, their length, the sum of each one's squares.
+type Squares = unsafe fn(&[i8], usize, &mut [i32]);
+
+/// The sum of squares of each row of `dim` values.
+pub fn squares(rows: &[i8], dim: usize, out: &mut [i32]) {
+    static CHOSEN: OnceLock<Squares> = OnceLock::new();
+    run_squares(
+        *CHOSEN.get_or_init(|| squares_at(Kernels::get().level)),
+        rows,
+        dim,
+        out,
+    );
+}
+
+fn run_squares(kernel: Squares, rows: &[i8], dim: usize, out: &mut [i32]) {
+    assert!(dim <= MOST_DIMENSIONS);
+    assert_eq!(rows.len(), dim * out.len());
+    // SAFETY: the level is available and the lengths fit.
+    unsafe { kernel(rows, dim, out) }
+}
+
+fn squares_at(level: Level) -> Squares {
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 if has_vnni() => x86::squares_512,
+        _ => plain_squares,
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_vnni() -> bool {
+    is_x86_feature_detected!("avx512vnni") && is_x86_feature_detected!("avx512bw")
+}
+
+/// A loop that vectorises once it may use the level's instructions.
+fn plain_squares(rows: &[i8], dim: usize, out: &mut [i32]) {
+    struct Square<'a>(&'a [i8]);
+
+    impl Elementwise for Square<'_> {
+        type Output = i32;
+
+        #[inline(always)]
+        fn run(self) -> i32 {
+            self.0.iter().map(|&x| i32::from(x) * i32::from(x)).sum()
+        }
+    }
+
+    for (i, out) in out.iter_mut().enumerate() {
+        *out = elementwise(Square(&rows[i * dim..(i + 1) * dim]));
+    }
+}
+
 fn run(kernel: Products, queries: &[i8], count: usize, rows: &[i8], out: &mut [i32]) {
     assert!((1..=QUERIES).contains(&count));
     let (dim, lines) = (queries.len() / count, out.len() / count);
@@ -41,11 +93,7 @@ fn run(kernel: Products, queries: &[i8], count: usize, rows: &[i8], out: &mut [i
 fn at(level: Level) -> Products {
     match level {
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512
-            if is_x86_feature_detected!("avx512vnni") && is_x86_feature_detected!("avx512bw") =>
-        {
-            x86::products_512
-        }
+        Level::Avx512 if has_vnni() => x86::products_512,
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 | Level::Avx512 => x86::products_256,
         _ => plain,
@@ -70,8 +118,21 @@ mod x86 {
     /// Rows at a time.
     const ROWS: usize = 4;
 
-    /// Bytes that are asked for ahead.
+    /// Bytes that are asked for ahead, rounded up to whole groups of rows.
     const AHEAD: usize = 2048;
+
+    /// The same where rows are read one after the other.
+    const IN_ORDER: usize = 8192;
+
+    /// The first `left` of 64 bytes.
+    #[inline(always)]
+    fn mask(left: usize) -> u64 {
+        if left >= 64 {
+            u64::MAX
+        } else {
+            (1 << left) - 1
+        }
+    }
 
     /// Where four rows begin; the last row stands in for rows that are missing.
     #[inline(always)]
@@ -87,6 +148,7 @@ mod x86 {
         unsafe fn run<const COUNT: usize>(queries: &[i8], rows: &[i8], out: &mut [i32]) {
             let (dim, lines) = (queries.len() / COUNT, out.len() / COUNT);
             let flip = _mm512_set1_epi8(-128);
+            let ahead = AHEAD.next_multiple_of((ROWS * dim).max(1));
             let mut raised = [0i32; COUNT];
             for (raised, query) in raised.iter_mut().zip(queries.chunks_exact(dim.max(1))) {
                 let sum: i32 = query.iter().map(|&value| i32::from(value)).sum();
@@ -97,19 +159,36 @@ mod x86 {
                 let starts = starts(rows, first, lines, dim);
                 let mut sums = [[_mm512_setzero_si512(); ROWS]; COUNT];
                 let mut k = 0;
+                if COUNT == 1 {
+                    // Bound by memory, which is fastest in order.
+                    for (sum, start) in sums[0].iter_mut().zip(starts) {
+                        let mut total = _mm512_setzero_si512();
+                        k = 0;
+                        while k < dim {
+                            let mask = mask(dim - k);
+                            // SAFETY: masked bytes are not read, the others are the row's or
+                            // the query's.
+                            unsafe {
+                                let place = start.add(k);
+                                _mm_prefetch::<_MM_HINT_T0>(place.wrapping_add(IN_ORDER));
+                                let x = _mm512_maskz_loadu_epi8(mask, place);
+                                let y = _mm512_maskz_loadu_epi8(mask, queries.as_ptr().add(k));
+                                total = _mm512_dpbusd_epi32(total, _mm512_xor_si512(x, flip), y);
+                            }
+                            k += 64;
+                        }
+                        *sum = total;
+                    }
+                }
                 while k < dim {
-                    let mask = if dim - k >= 64 {
-                        u64::MAX
-                    } else {
-                        (1 << (dim - k)) - 1
-                    };
+                    let mask = mask(dim - k);
                     let mut x = [flip; ROWS];
                     let mut r = 0;
                     while r < ROWS {
                         // SAFETY: masked bytes are not read, and the others are the row's.
                         unsafe {
                             let place = starts[r].add(k);
-                            _mm_prefetch::<_MM_HINT_T0>(place.wrapping_add(AHEAD));
+                            _mm_prefetch::<_MM_HINT_T0>(place.wrapping_add(ahead));
                             x[r] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, place), flip);
                         }
                         r += 1;
@@ -151,6 +230,43 @@ mod x86 {
                 3 => run::<3>(queries, rows, out),
                 _ => run::<4>(queries, rows, out),
             }
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    pub unsafe fn squares_512(rows: &[i8], dim: usize, out: &mut [i32]) {
+        let (flip, ones) = (_mm512_set1_epi8(-128), _mm512_set1_epi8(1));
+        let zero = _mm512_setzero_si512();
+        let lines = out.len();
+        let mut first = 0;
+        while first < lines {
+            let starts = starts(rows, first, lines, dim);
+            let mut sums = [zero; ROWS];
+            let mut r = 0;
+            while r < ROWS {
+                // x² is (x + 128) x - 128 x.
+                let (mut raised, mut plain) = (zero, zero);
+                let mut k = 0;
+                while k < dim {
+                    // SAFETY: masked bytes are not read, and the others are the row's.
+                    let x = unsafe {
+                        let place = starts[r].add(k);
+                        _mm_prefetch::<_MM_HINT_T0>(place.wrapping_add(IN_ORDER));
+                        _mm512_maskz_loadu_epi8(mask(dim - k), place)
+                    };
+                    raised = _mm512_dpbusd_epi32(raised, _mm512_xor_si512(x, flip), x);
+                    plain = _mm512_dpbusd_epi32(plain, ones, x);
+                    k += 64;
+                }
+                sums[r] = _mm512_sub_epi32(raised, _mm512_slli_epi32::<7>(plain));
+                r += 1;
+            }
+            let mut values = [0; ROWS];
+            // SAFETY: `values` holds four numbers.
+            unsafe { _mm_storeu_si128(values.as_mut_ptr().cast(), fold_512(sums)) };
+            let held = ROWS.min(lines - first);
+            out[first..first + held].copy_from_slice(&values[..held]);
+            first += ROWS;
         }
     }
 
@@ -252,6 +368,12 @@ mod tests {
                         .sum();
                 }
                 for level in Level::available() {
+                    let mut own = vec![1; lines];
+                    run_squares(squares_at(level), &rows, dim, &mut own);
+                    for (own, row) in own.iter().zip(rows.chunks_exact(dim.max(1))) {
+                        let want: i32 = row.iter().map(|&x| i32::from(x).pow(2)).sum();
+                        assert_eq!(*own, want, "{level:?} {dim}");
+                    }
                     let mut got = vec![1; count * lines];
                     run(at(level), &queries, count, &rows, &mut got);
                     assert_eq!(got, want, "{level:?} {dim} {count} {lines}");
@@ -266,6 +388,9 @@ mod tests {
         for level in Level::available() {
             let mut got = [0];
             run(at(level), &row, 1, &row, &mut got);
+            let mut own = [0];
+            run_squares(squares_at(level), &row, row.len(), &mut own);
+            assert_eq!(own, got);
             assert_eq!(i64::from(got[0]), 16384 * MOST_DIMENSIONS as i64);
             let other = vec![127i8; MOST_DIMENSIONS];
             run(at(level), &row, 1, &other, &mut got);

@@ -163,13 +163,15 @@ macro_rules! tile {
     };
 }
 
-/// Sums of up to four queries with each row, four rows at a time.
+/// Sums of up to four queries with each row.
 ///
-/// A sum has one accumulator, and lanes are folded in the same way whatever the row's place.
+/// Several queries take four rows at a time, with an accumulator for each sum. A single one is
+/// bound by memory, which is fastest in order: it takes one row at a time. A sum does not depend
+/// on the row's place.
 macro_rules! sweep {
     ($name:ident, $features:literal, $scalar:ty, $stored:ty, $vector:ty, $lanes:literal,
      $load:ident, $load_part:ident, $load_row:ident, $load_row_part:ident,
-     $zero:ident, $sub:ident, $fma:ident, $fold:ident) => {
+     $zero:ident, $add:ident, $sub:ident, $fma:ident, $fold:ident) => {
         #[target_feature(enable = $features)]
         unsafe fn $name(
             sum: Sum,
@@ -181,8 +183,72 @@ macro_rules! sweep {
         ) {
             /// Rows at a time.
             const ROWS: usize = 4;
-            /// Bytes that are asked for ahead.
-            const AHEAD: usize = 4096;
+            /// Bytes that are asked for ahead; for groups of rows rounded up to whole groups, so
+            /// that each line is asked for once.
+            const AHEAD: usize = 8192;
+
+            /// The lanes of a row's sum and of its squares.
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn row<const SUM: u8>(
+                query: &[$scalar],
+                start: *const $stored,
+            ) -> ($vector, $vector) {
+                let dim = query.len();
+                let mut totals = [$zero(); 4];
+                let mut own = [$zero(); 4];
+                macro_rules! step {
+                    ($i:literal, $x:expr, $y:expr) => {
+                        let (x, y) = ($x, $y);
+                        totals[$i] = if SUM == Sum::Distance as u8 {
+                            let d = $sub(x, y);
+                            $fma(d, d, totals[$i])
+                        } else {
+                            $fma(x, y, totals[$i])
+                        };
+                        if SUM == Sum::DotAndSquare as u8 {
+                            own[$i] = $fma(x, x, own[$i]);
+                        }
+                    };
+                }
+                macro_rules! whole {
+                    ($i:literal, $k:expr) => {
+                        let (place, query) = (start.add($k), query.as_ptr().add($k));
+                        _mm_prefetch::<_MM_HINT_T0>(place.cast::<i8>().wrapping_add(AHEAD));
+                        step!($i, $load_row(place), $load(query));
+                    };
+                }
+                let mut k = 0;
+                while k + 4 * $lanes <= dim {
+                    // SAFETY: the caller promises as many values as the query has.
+                    unsafe {
+                        whole!(0, k);
+                        whole!(1, k + $lanes);
+                        whole!(2, k + 2 * $lanes);
+                        whole!(3, k + 3 * $lanes);
+                    }
+                    k += 4 * $lanes;
+                }
+                while k + $lanes <= dim {
+                    // SAFETY: as above.
+                    unsafe {
+                        whole!(0, k);
+                    }
+                    k += $lanes;
+                }
+                if k < dim {
+                    // SAFETY: as above.
+                    unsafe {
+                        let (place, query) = (start.add(k), query.as_ptr().add(k));
+                        let left = dim - k;
+                        step!(1, $load_row_part(place, left), $load_part(query, left));
+                    }
+                }
+                (
+                    $add($add(totals[0], totals[1]), $add(totals[2], totals[3])),
+                    $add($add(own[0], own[1]), $add(own[2], own[3])),
+                )
+            }
 
             #[target_feature(enable = $features)]
             unsafe fn run<const QUERIES: usize, const SUM: u8>(
@@ -193,6 +259,8 @@ macro_rules! sweep {
             ) {
                 let dim = queries.len() / QUERIES;
                 let lines = sums.len() / QUERIES;
+                let group = ROWS * dim * size_of::<$stored>();
+                let ahead = AHEAD.next_multiple_of(group.max(1));
                 let mut first = 0;
                 while first < lines {
                     // The last row stands in for rows that are missing.
@@ -205,6 +273,15 @@ macro_rules! sweep {
                     let mut totals = [[$zero(); ROWS]; QUERIES];
                     let mut own = [$zero(); ROWS];
                     let mut k = 0;
+                    if QUERIES == 1 {
+                        let mut r = 0;
+                        while r < ROWS {
+                            // SAFETY: the caller promises `dim` values in every row.
+                            (totals[0][r], own[r]) = unsafe { row::<SUM>(queries, starts[r]) };
+                            r += 1;
+                        }
+                        k = dim;
+                    }
                     while k < dim {
                         let left = dim - k;
                         let mut x = [$zero(); ROWS];
@@ -213,7 +290,7 @@ macro_rules! sweep {
                             // SAFETY: the caller promises `dim` values in every row.
                             unsafe {
                                 let place = starts[r].add(k);
-                                _mm_prefetch::<_MM_HINT_T0>(place.cast::<i8>().wrapping_add(AHEAD));
+                                _mm_prefetch::<_MM_HINT_T0>(place.cast::<i8>().wrapping_add(ahead));
                                 x[r] = if left >= $lanes {
                                     $load_row(place)
                                 } else {
