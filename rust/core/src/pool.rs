@@ -203,6 +203,16 @@ impl<'a> Workers<'a> {
         pool_of(self.threads)?.install(|| fine(count, self.threads).map(run).collect())
     }
 
+    /// Sorts, on all threads; equal values must be the same ones.
+    pub fn sort<T: Ord + Send>(&self, data: &mut [T]) -> Result<()> {
+        if self.threads == 1 {
+            data.sort_unstable();
+            return Ok(());
+        }
+        pool_of(self.threads)?.install(|| data.par_sort_unstable());
+        Ok(())
+    }
+
     /// Splits `data` into pieces of `size` values (the last may be shorter) and calls `item`
     /// with each piece's number and values, in any order, on all threads.
     pub fn for_each_piece<T: Send>(

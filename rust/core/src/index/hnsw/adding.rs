@@ -17,6 +17,7 @@ use crate::index::rows;
 use crate::index::shared::Change;
 use crate::matrix::Matrix;
 use crate::pool::Workers;
+use crate::simd::prefetch;
 
 use super::Hnsw;
 use super::graph;
@@ -35,6 +36,9 @@ const MAX_BATCH: usize = 256;
 
 /// Rows that choose among new edges at a time.
 const MERGED: usize = 16;
+
+/// Places for links asked for ahead of the one being written.
+const AHEAD: usize = 8;
 
 /// Vectors on their way into an index.
 pub struct Adding<'a> {
@@ -75,10 +79,39 @@ enum Kind {
     Append(Range<usize>),
     Code(Look),
     Link(Range<usize>, Vec<Plan>),
-    /// Levels, rows and their links.
-    Merge(Vec<(u8, u32, Vec<u32>)>),
+    Merge(Vec<Merged>),
     Guard(Vec<Seen>),
     Commit(Option<Box<Repair>>),
+}
+
+/// Some rows' new links.
+#[derive(Default)]
+struct Merged {
+    /// Levels, rows, and where their links end among all.
+    lists: Vec<(u8, u32, usize)>,
+    links: Vec<u32>,
+}
+
+impl Merged {
+    /// Writes the links where they belong, asking for those places ahead: they lie apart.
+    fn write(&self, index: &mut Hnsw) {
+        let ask_for = |index: &Hnsw, i: usize| {
+            if let Some(&(level, target, _)) = self.lists.get(i) {
+                prefetch(index.graph.place(level, target), usize::MAX);
+            }
+        };
+        (0..AHEAD).for_each(|i| ask_for(index, i));
+        let mut start = 0;
+        for (i, &(level, target, end)) in self.lists.iter().enumerate() {
+            ask_for(index, i + AHEAD);
+            if let Some(journal) = &mut index.pending {
+                journal.note(&index.graph, level, target);
+            }
+            let links = self.links[start..end].iter().copied();
+            index.graph.set(level, target, links);
+            start = end;
+        }
+    }
 }
 
 impl<'a> Adding<'a> {
@@ -200,12 +233,7 @@ impl Change<Hnsw> for Adding<'_> {
                 self.stage = Stage::Merge(batch.clone(), incoming);
             }
             Kind::Merge(merged) => {
-                for (level, target, links) in merged.iter() {
-                    if let Some(journal) = &mut index.pending {
-                        journal.note(&index.graph, *level, *target);
-                    }
-                    index.graph.set(*level, *target, links.iter().copied());
-                }
+                merged.iter().for_each(|merged| merged.write(index));
                 if let Stage::Merge(batch, _) = &self.stage {
                     index.raise_entry(batch.clone());
                     self.stage = self.next_batch(batch.end);
@@ -281,29 +309,26 @@ impl Hnsw {
     }
 
     /// The links of all rows to which new edges lead.
-    fn plan_merges(
-        &self,
-        incoming: &mut [Incoming],
-        workers: &Workers<'_>,
-    ) -> Result<Vec<(u8, u32, Vec<u32>)>> {
-        incoming.sort_unstable();
+    fn plan_merges(&self, incoming: &mut [Incoming], workers: &Workers<'_>) -> Result<Vec<Merged>> {
+        workers.sort(incoming)?;
         let groups: Vec<&[Incoming]> = incoming
             .chunk_by(|a, b| (a.level, a.target) == (b.level, b.target))
             .collect();
         let pieces: Vec<&[&[Incoming]]> = groups.chunks(MERGED).collect();
-        let merged = workers.map(pieces.len(), |i| {
-            Ok(self.scratches.with(|scratch| {
-                let merge = |group: &&[Incoming]| {
+        workers.map(pieces.len(), |i| {
+            let mut merged = Merged::default();
+            self.scratches.with(|scratch| {
+                for group in pieces[i] {
                     let Incoming { level, target, .. } = group[0];
                     let sources: Vec<Candidate> = group.iter().map(|edge| edge.source).collect();
                     let exact = group.iter().any(|edge| edge.exact);
                     let links = self.merge(level, target, &sources, exact, &mut scratch.measure);
-                    (level, target, links)
-                };
-                pieces[i].iter().map(merge).collect::<Vec<_>>()
-            }))
-        })?;
-        Ok(merged.into_iter().flatten().collect())
+                    merged.links.extend(links);
+                    merged.lists.push((level, target, merged.links.len()));
+                }
+            });
+            Ok(merged)
+        })
     }
 
     /// Searches start at the first of these rows that is on a higher level than all before.
