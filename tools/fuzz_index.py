@@ -248,9 +248,6 @@ class Life:
         # Inner products of long rows that nearly cancel have the rounding of their terms.
         length = max((float(np.abs(rows).max()) for rows in (queries, *model.values())), default=0)
         close = max(1e-4, 1e-6 * self.dim * length**2)
-        if self.storage == "float16":
-            # Halves of a row of length 1 have not quite that length.
-            close = max(close, 1e-3)
         np.testing.assert_allclose(exact.distances[:, :width], truth, rtol=1e-4, atol=close)
         usual = index.search(queries, k)
         for result in (exact, usual):
@@ -352,9 +349,7 @@ class CodedLife(Life):
         ids = self.some(20)
         own = np.stack([self.model[id_] for id_ in ids])
         found = self.index.search(own, 1).distances[:, 0]
-        near = 1e-3 if self.storage == "float16" else 1e-6
-        if self.metric != "cosine":
-            near *= max(1.0, float(np.square(own).max()))
+        near = 1e-6 if self.metric == "cosine" else 1e-6 * max(1.0, float(np.square(own).max()))
         # Where codes do not resolve what lies around a row, the walk is gone again without them.
         hops = self.index.search_stats(own, 1, ef=64).hops
         self.seen["walked twice"] += int((hops >= 128).sum())

@@ -38,10 +38,10 @@ class HNSW(GraphIndex):
         Decides the levels, 0 to 2**64 - 1. Same data, order, calls and seed give the same graph
         for any number of threads.
     storage : {"float32", "float16", "int8"}, default "float32"
-        What is kept of a vector. "float16" keeps halves: 11 bits of each value, values up to
-        65,504, and what is smaller than 6e-8 becomes 0. "int8" keeps ``dim + 8`` bytes, or one
-        more: each value is rounded to one of 256 equal steps from the vector's smallest to its
-        largest value.
+        What is kept of a vector. "float16" keeps ``2·dim + 8`` bytes: 11 bits of each value, and 0
+        for what is smaller than 1e-8 of the vector's largest value. "int8" keeps ``dim + 8`` bytes,
+        or one more: each value is rounded to one of 256 that lie at equal distances from the
+        vector's smallest to its largest.
 
     Raises
     ------
@@ -70,11 +70,12 @@ class HNSW(GraphIndex):
     after a projection onto the directions of most variance, as in [2]_, in the fewest of 64 to 512
     bytes by which 96 % of the ten nearest are found; otherwise in ``dim + 8`` bytes, rounded up to
     a multiple of 64; not at all where those would find less than 85 %, nor beyond 2**14
-    dimensions, nor beyond 120 with a smaller `storage`. Additions that make the vectors four times
-    as many decide anew. Building and searches go by these bytes, and what a search ends with, the
-    `ef` nearest and eight more, is compared again with the vectors kept; a `range_search` compares
-    whatever may be within its radius. `ef` is at least k + 2 then. Distances returned are always
-    those of the vectors kept, and results are in their order.
+    dimensions. With a smaller `storage` they are projected, or take 128 bytes at most, or are left
+    out. Additions that make the vectors four times as many decide anew. Building and searches go by
+    these bytes, and what a search ends with, the `ef` nearest and eight more, is compared again with
+    the vectors kept; a `range_search` compares whatever may be within its radius. `ef` is at least
+    k + 2 then, but for searches with `where`. Distances returned are always those of the vectors
+    kept, and results are in their order.
 
     References
     ----------

@@ -3,21 +3,20 @@
 use crate::error::{Error, Result};
 use crate::index::lines::{LANES, Table};
 use crate::index::space::norm;
-use crate::matrix::Matrix;
-use crate::metric::Metric;
 use crate::persist::Store;
-use crate::simd::{Elementwise, elementwise, half};
+use crate::simd::{Elementwise, elementwise, half, maps};
 
 /// Values unpacked at a time.
 pub const BLOCK: usize = 256;
 
-/// Words at the end of a row of bytes: its smallest value and its step.
+/// Words at the end of a row: two numbers, what 0 and one step stand for.
 const SCALES: usize = 4;
 
 /// What an index keeps of its vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storage {
     Float32,
+    /// Halves, with a factor for each row.
     Float16,
     /// Bytes that count equal steps from the smallest to the largest value of each row.
     Int8,
@@ -54,26 +53,6 @@ impl Storage {
         }
     }
 
-    /// Fails unless rows of a metric can be kept.
-    pub fn check(self, vectors: Matrix<'_, f32>, metric: Metric) -> Result<()> {
-        if self != Self::Float16 || metric == Metric::Cosine {
-            return Ok(());
-        }
-        for i in 0..vectors.rows() {
-            if let Some(value) = vectors.row(i).iter().find(|x| x.abs() > half::MAX) {
-                return Err(Error::invalid(
-                    "vectors",
-                    format!(
-                        "holds {value} in row {i} but float16 storage keeps values up to {}; \
-                         scale the data down or use storage=\"float32\"",
-                        half::MAX
-                    ),
-                ));
-            }
-        }
-        Ok(())
-    }
-
     pub fn of_code(code: u64) -> Option<Self> {
         Self::ALL.into_iter().find(|storage| storage.code() == code)
     }
@@ -95,9 +74,10 @@ impl Packed {
     /// Rows as the table's data gave them.
     pub fn from_data(data: Store<u16>, dim: usize, storage: Storage) -> Self {
         let words = match storage {
-            Storage::Int8 => dim.div_ceil(2) + SCALES,
+            Storage::Int8 => dim.div_ceil(2),
             Storage::Float16 | Storage::Float32 => dim,
         };
+        let words = words + SCALES;
         Self {
             table: Table::of(data, words),
             storage,
@@ -116,26 +96,20 @@ impl Packed {
         Ok(table.map(|table| Self { table, ..*self }))
     }
 
-    /// Writes row `i`; with `unit` so that what is read back has length 1, or nearly.
+    /// Writes row `i`; with `unit` so that what is read back has length 1.
     pub fn put(&mut self, i: usize, row: &[f32], unit: bool) {
-        if self.storage == Storage::Float16 {
-            half::encode(row, self.table.part_mut(i..i + 1));
-            return;
-        }
-        let smallest = row.iter().copied().fold(f32::INFINITY, f32::min);
-        let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let range = f64::from(largest) - f64::from(smallest);
-        let steps = if range > 0.0 { 255.0 / range } else { 0.0 };
         let words = self.table.part_mut(i..i + 1);
         let (values, scales) = words.split_at_mut(words.len() - SCALES);
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(values);
-        for (byte, &x) in bytes.iter_mut().zip(row) {
-            *byte = ((f64::from(x) - f64::from(smallest)) * steps).round() as u8;
-        }
-        let mut ends = [smallest, (range / 255.0) as f32];
+        // Adding 0 makes -0 the same as 0.
+        let least = row.iter().copied().fold(f32::INFINITY, f32::min) + 0.0;
+        let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max) + 0.0;
+        let mut ends = match self.storage {
+            Storage::Int8 => write_bytes(row, least, most, bytemuck::cast_slice_mut(values)),
+            Storage::Float16 | Storage::Float32 => write_halves(row, least, most, values),
+        };
         if unit {
             let mut decoded = vec![0.0; row.len()];
-            unpack(bytes, ends, &mut decoded);
+            unpack(self.storage, values, ends, 0, &mut decoded);
             let length = norm(&decoded);
             if length > 0.0 {
                 ends = ends.map(|end| (f64::from(end) / length) as f32);
@@ -148,40 +122,75 @@ impl Packed {
     #[inline]
     pub fn read(&self, i: usize, start: usize, out: &mut [f32]) {
         let words = self.table.part(i);
-        let end = self.dim.min(start + out.len());
-        let (held, beyond) = out.split_at_mut(end - start);
-        beyond.fill(0.0);
-        if self.storage == Storage::Float16 {
-            half::decode(&words[start..end], held);
-            return;
-        }
         let (values, scales) = words.split_at(words.len() - SCALES);
-        let bytes: &[u8] = bytemuck::cast_slice(values);
         let mut ends = [0; SCALES];
         ends.copy_from_slice(scales);
         let ends = bytemuck::cast::<[u16; SCALES], [f32; 2]>(ends);
-        unpack(&bytes[start..end], ends, held);
+        let end = self.dim.min(start + out.len());
+        let (held, beyond) = out.split_at_mut(end - start);
+        unpack(self.storage, values, ends, start, held);
+        beyond.fill(0.0);
     }
 }
 
-/// `out = smallest + step · bytes`.
-#[inline]
-fn unpack(bytes: &[u8], [smallest, step]: [f32; 2], out: &mut [f32]) {
-    struct Unpack<'a>(&'a [u8], [f32; 2], &'a mut [f32]);
+/// Writes values as equal steps from the `least` to the `most` of them; returns the least and a
+/// step.
+fn write_bytes(row: &[f32], least: f32, most: f32, bytes: &mut [u8]) -> [f32; 2] {
+    let range = f64::from(most) - f64::from(least);
+    let steps = if range > 0.0 { 255.0 / range } else { 0.0 };
+    for (byte, &x) in bytes.iter_mut().zip(row) {
+        *byte = ((f64::from(x) - f64::from(least)) * steps).round() as u8;
+    }
+    [least, (range / 255.0) as f32]
+}
 
-    impl Elementwise for Unpack<'_> {
+/// Writes values as halves of what is returned second, a power of two near the largest of them.
+fn write_halves(row: &[f32], least: f32, most: f32, halves: &mut [u16]) -> [f32; 2] {
+    let largest = most.max(-least).max(f32::MIN_POSITIVE);
+    let scale = f64::from(largest).log2().floor().exp2();
+    let scaled: Vec<f32> = row.iter().map(|&x| (f64::from(x) / scale) as f32).collect();
+    half::encode(&scaled, halves);
+    // What rounds to -0 is the same as 0.
+    for word in halves.iter_mut().filter(|word| **word == 0x8000) {
+        *word = 0;
+    }
+    [0.0, scale as f32]
+}
+
+/// `out = least + step · values`, of the values from number `start` on.
+#[inline]
+fn unpack(
+    storage: Storage,
+    values: &[u16],
+    [least, step]: [f32; 2],
+    start: usize,
+    out: &mut [f32],
+) {
+    struct Stretch<'a>(&'a [u8], [f32; 2], &'a mut [f32]);
+
+    impl Elementwise for Stretch<'_> {
         type Output = ();
 
         #[inline(always)]
         fn run(self) {
-            let Self(bytes, [smallest, step], out) = self;
+            let Self(bytes, [least, step], out) = self;
             for (&byte, value) in bytes.iter().zip(out) {
-                *value = smallest + step * f32::from(byte);
+                *value = least + step * f32::from(byte);
             }
         }
     }
 
-    elementwise(Unpack(bytes, [smallest, step], out));
+    let end = start + out.len();
+    match storage {
+        Storage::Int8 => {
+            let bytes: &[u8] = bytemuck::cast_slice(values);
+            elementwise(Stretch(&bytes[start..end], [least, step], out));
+        }
+        Storage::Float16 | Storage::Float32 => {
+            half::decode(&values[start..end], out);
+            maps::scale(step, out);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -216,15 +225,32 @@ mod tests {
     #[test]
     fn rows_of_length_one_stay_so() {
         let mut stream = Stream::new(9, 1);
-        let mut packed = Packed::new(40, Storage::Int8);
-        packed.table.resize(1).unwrap();
-        for _ in 0..50 {
-            let mut row: Vec<f32> = (0..40).map(|_| stream.uniform() as f32 - 0.5).collect();
-            let length = norm(&row) as f32;
-            row.iter_mut().for_each(|x| *x /= length);
-            packed.put(0, &row, true);
-            packed.read(0, 0, &mut row);
-            assert!((norm(&row) - 1.0).abs() < 1e-6);
+        for storage in [Storage::Float16, Storage::Int8] {
+            let mut packed = Packed::new(40, storage);
+            packed.table.resize(1).unwrap();
+            for _ in 0..50 {
+                let mut row: Vec<f32> = (0..40).map(|_| stream.uniform() as f32 - 0.5).collect();
+                let length = norm(&row) as f32;
+                row.iter_mut().for_each(|x| *x /= length);
+                packed.put(0, &row, true);
+                packed.read(0, 0, &mut row);
+                assert!((norm(&row) - 1.0).abs() < 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn zeros_of_either_sign_are_the_same() {
+        for storage in [Storage::Float16, Storage::Int8] {
+            let mut packed = Packed::new(3, storage);
+            packed.table.resize(3).unwrap();
+            packed.put(0, &[0.0, -0.0, 0.0], false);
+            packed.put(1, &[-0.0, 0.0, -0.0], false);
+            packed.put(2, &[0.0; 3], true);
+            assert_eq!(packed.table.part(0), packed.table.part(1));
+            let mut row = [f32::NAN; 3];
+            packed.read(2, 0, &mut row);
+            assert_eq!(row, [0.0; 3]);
         }
     }
 

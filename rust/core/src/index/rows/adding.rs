@@ -61,7 +61,6 @@ impl Rows {
     ) -> Result<Vec<i64>> {
         self.check_writable()?;
         self.space.check(vectors, "vectors")?;
-        self.storage().check(vectors, self.space.metric)?;
         let end = self.len() + vectors.rows();
         if end > MAX_ROWS {
             return Err(Error::invalid(

@@ -235,7 +235,12 @@ impl Rows {
         let mut buffer = Vec::new();
         let row = &self.view(i, &mut buffer)[..self.space.dim];
         match self.norms.get(i) {
-            Some(&norm) => values.extend(row.iter().map(|&x| (f64::from(x) * norm) as f32)),
+            Some(&norm) => {
+                // Rounding must not make the largest values infinite.
+                let most = f64::from(f32::MAX);
+                let original = |&x: &f32| (f64::from(x) * norm).clamp(-most, most) as f32;
+                values.extend(row.iter().map(original));
+            }
             None => values.extend_from_slice(row),
         }
     }
