@@ -166,3 +166,56 @@ impl<T: Real> Elementwise for Pull<'_, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::error::Result;
+    use crate::losses::{Argument, Array, Inputs, OptionValue, Reduced, Reduction, find, run};
+    use crate::pool::Workers;
+
+    fn evaluate(theta: &[f32], star: &[f32], fisher: &[f32], out: &mut [f32]) -> Result<Reduced> {
+        let shape = [theta.len()];
+        let floats = |data| {
+            Argument::Floats(Array {
+                data,
+                shape: &shape,
+            })
+        };
+        let arguments = [floats(theta), floats(star), floats(fisher)];
+        let entry = find("ewc")?;
+        let inputs = Inputs::new(entry.spec, &arguments)?;
+        let options = [("strength".into(), OptionValue::Real(4.0))];
+        let workers = Workers::of(2);
+        run(
+            entry,
+            &options,
+            &inputs,
+            Reduction::Sum,
+            Some(vec![out]),
+            &workers,
+        )
+    }
+
+    #[test]
+    fn pieces_add_up() {
+        let count = 3 * super::PIECE + 5;
+        let (theta, star) = (vec![1.5; count], vec![1.0; count]);
+        let fisher: Vec<f32> = (0..count).map(|i| (i % 3) as f32).collect();
+        let mut slopes = vec![f32::NAN; count];
+        let got = evaluate(&theta, &star, &fisher, &mut slopes).unwrap();
+        let total: f64 = fisher.iter().map(|&f| f64::from(f)).sum();
+        assert_eq!(got.values, [2.0 * 0.25 * total]);
+        assert!(
+            slopes
+                .iter()
+                .zip(&fisher)
+                .all(|(slope, f)| *slope == 2.0 * f)
+        );
+    }
+
+    #[test]
+    fn negative_importance_is_named() {
+        let error = evaluate(&[1.0; 3], &[0.0; 3], &[1.0, 0.0, -2.0], &mut [0.0; 3]).unwrap_err();
+        assert!(error.to_string().contains("-2 at entry 2"));
+    }
+}

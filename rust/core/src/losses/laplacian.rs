@@ -296,3 +296,111 @@ impl<T: Real> Energy<'_, T> {
         unsafe { simd::table::<T>().differences(links, origin, self.z.data(), to, squares) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::losses::{Argument, Array, OptionValue, find, run};
+    use crate::rng::Stream;
+
+    const NODES: usize = 70;
+    const COLS: usize = 19;
+
+    fn evaluate(form: &str, arguments: &[Argument<'_, f64>], threads: usize) -> (f64, Vec<f64>) {
+        let entry = find("laplacian").unwrap();
+        let inputs = Inputs::new(entry.spec, arguments).unwrap();
+        let options = [("normalization".into(), OptionValue::Text(form.into()))];
+        let workers = Workers::of(threads);
+        let mut gradient = vec![f64::NAN; NODES * COLS];
+        let buffers = Some(vec![&mut gradient[..]]);
+        let got = run(entry, &options, &inputs, Reduction::Sum, buffers, &workers).unwrap();
+        let alone = run(entry, &options, &inputs, Reduction::Sum, None, &workers).unwrap();
+        assert_eq!(got.values, alone.values);
+        (got.values[0], gradient)
+    }
+
+    /// A star whose centre has more neighbours than one list, all edges twice, as edges and as a
+    /// matrix of doubled weights.
+    #[test]
+    fn edges_and_matrix_give_what_the_definition_gives() {
+        let mut stream = Stream::new(1, 0);
+        let z: Vec<f64> = (0..NODES * COLS).map(|_| stream.uniform()).collect();
+        let mut pairs: Vec<(usize, usize)> = (1..NODES - 1).map(|i| (0, i)).collect();
+        pairs.extend((1..NODES - 2).map(|i| (i, i + 1)));
+        let src: Vec<i64> = pairs
+            .iter()
+            .cycle()
+            .take(8 * pairs.len())
+            .map(|p| p.0 as i64)
+            .collect();
+        let dst: Vec<i64> = pairs
+            .iter()
+            .cycle()
+            .take(8 * pairs.len())
+            .map(|p| p.1 as i64)
+            .collect();
+        let (mut indptr, mut indices) = (vec![0i64], Vec::new());
+        for i in 0..NODES {
+            let linked = |&j: &usize| pairs.contains(&(i.min(j), i.max(j)));
+            indices.extend((0..NODES).filter(linked).map(|j| j as i32));
+            indptr.push(indices.len() as i64);
+        }
+        let weights = vec![8.0; indices.len()];
+        let degree = |i: usize| 8.0 * (indptr[i + 1] - indptr[i]) as f64;
+        let shapes = [[src.len()], [indptr.len()], [indices.len()]];
+        let z_shape = [NODES, COLS];
+        let embeddings = Argument::Floats(Array {
+            data: &z,
+            shape: &z_shape,
+        });
+        let indexed = |data, shape| Argument::Indices(Array { data, shape });
+        let edges = [
+            embeddings,
+            indexed(&src, &shapes[0][..]),
+            indexed(&dst, &shapes[0][..]),
+            Argument::Absent,
+            Argument::Absent,
+            Argument::Absent,
+        ];
+        let matrix = [
+            embeddings,
+            Argument::Absent,
+            Argument::Absent,
+            Argument::Floats(Array {
+                data: &weights,
+                shape: &shapes[2],
+            }),
+            indexed(&indptr, &shapes[1][..]),
+            Argument::Columns(Array {
+                data: &indices,
+                shape: &shapes[2],
+            }),
+        ];
+        for form in ["none", "symmetric", "edge"] {
+            let (mut want, mut slopes) = (0.0, vec![0.0; NODES * COLS]);
+            for &(i, j) in &pairs {
+                let roots = [degree(i).sqrt(), degree(j).sqrt()];
+                let scales = if form == "symmetric" { roots } else { [1.0; 2] };
+                let product = if form == "edge" {
+                    roots[0] * roots[1]
+                } else {
+                    1.0
+                };
+                for k in 0..COLS {
+                    let away = z[i * COLS + k] / scales[0] - z[j * COLS + k] / scales[1];
+                    want += 8.0 / product * away * away;
+                    slopes[i * COLS + k] += 16.0 / product * away / scales[0];
+                    slopes[j * COLS + k] -= 16.0 / product * away / scales[1];
+                }
+            }
+            for arguments in [&edges, &matrix] {
+                let (value, gradient) = evaluate(form, arguments, 1);
+                assert!((value - want).abs() < 1e-11 * want, "{form}");
+                for (got, want) in gradient.iter().zip(&slopes) {
+                    assert!((got - want).abs() < 1e-11, "{form}");
+                }
+                assert_eq!((value, gradient), evaluate(form, arguments, 3));
+            }
+        }
+    }
+}

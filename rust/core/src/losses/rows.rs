@@ -56,3 +56,57 @@ pub fn each_row<T: Real>(
         active: count,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::losses::{Argument, Array, Inputs, OptionValue, Reduction, find, run};
+    use crate::pool::Workers;
+
+    fn evaluate(
+        name: &str,
+        options: &[(String, OptionValue)],
+        z: &[f64],
+        reduction: Reduction,
+    ) -> (Vec<f64>, Vec<f64>) {
+        let shape = [z.len() / 3, 3];
+        let arguments = [Argument::Floats(Array {
+            data: z,
+            shape: &shape,
+        })];
+        let entry = find(name).unwrap();
+        let inputs = Inputs::new(entry.spec, &arguments).unwrap();
+        let mut gradient = vec![f64::NAN; z.len()];
+        let buffers = Some(vec![&mut gradient[..]]);
+        let workers = Workers::of(2);
+        let got = run(entry, options, &inputs, reduction, buffers, &workers).unwrap();
+        let alone = run(entry, options, &inputs, reduction, None, &workers).unwrap();
+        assert_eq!(got.values, alone.values);
+        (got.values, gradient)
+    }
+
+    #[test]
+    fn values_and_slopes_of_rows_are_those_of_the_formulas() {
+        let z = [3.0, 4.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.25, 0.0];
+        let target = [("target".into(), OptionValue::Real(2.0))];
+        let (values, slopes) = evaluate("norm", &target, &z, Reduction::Sum);
+        let last = (1.0f64 + 0.0625).sqrt();
+        assert!((values[0] - (9.0 + 4.0 + (last - 2.0).powi(2))).abs() < 1e-14);
+        assert!((slopes[0] - 2.0 * 3.0 / 5.0 * 3.0).abs() < 1e-14);
+        assert_eq!(slopes[3..6], [0.0; 3]);
+        for (form, want, slope) in [
+            ("l1", [7.0, 0.0, 1.25], [1.0, 1.0, -1.0, 1.0]),
+            ("huber", [6.5, 0.0, 0.75 + 0.0625], [1.0, 1.0, -1.0, 0.5]),
+        ] {
+            let options = [
+                ("form".into(), OptionValue::Text(form.into())),
+                ("delta".into(), OptionValue::Real(0.5)),
+            ];
+            let (values, slopes) = evaluate("sparsity", &options, &z, Reduction::None);
+            assert_eq!(values, want);
+            assert_eq!([slopes[0], slopes[1], slopes[6], slopes[7]], slope);
+            assert_eq!(slopes[2..6], [0.0; 4]);
+            let (_, mean) = evaluate("sparsity", &options, &z, Reduction::Mean);
+            assert!((mean[6] + 1.0 / 3.0).abs() < 1e-15);
+        }
+    }
+}
