@@ -131,6 +131,47 @@ def _cca_ssg_sample(rng: np.random.Generator) -> Sample:
     return Sample(loss, {"first": first, "second": second}, {})
 
 
+def _laplacian_golden(case: str, _: dict[str, np.ndarray]) -> losses.Loss:
+    form = {"sym": "symmetric", "edge": "edge"}.get(case.partition("_")[2], "none")
+    return losses.LaplacianLoss(form)
+
+
+def _laplacian_sample(rng: np.random.Generator) -> Sample:
+    rows, count, cols = rng.integers([1, 0, 1], [12, 30, 20])
+    src, dst = rng.integers(0, rows, (2, count))
+    loss = losses.LaplacianLoss(
+        str(rng.choice(["none", "symmetric", "edge"])), str(rng.choice(["mean", "sum"]))
+    )
+    keywords = {"src": src, "dst": dst}
+    if rng.integers(2):
+        keywords["weights"] = rng.integers(0, 4, count).astype(np.float32)
+    return Sample(loss, {"embeddings": rng.standard_normal((rows, cols))}, keywords)
+
+
+def _reduction(rng: np.random.Generator) -> str:
+    return str(rng.choice(["mean", "sum", "none"]))
+
+
+def _rows_sample(make: Callable[[np.random.Generator], losses.Loss]) -> Any:
+    def sample(rng: np.random.Generator) -> Sample:
+        rows, cols = rng.integers([0, 1], [20, 20])
+        return Sample(make(rng), {"embeddings": rng.standard_normal((rows, cols))}, {})
+
+    return sample
+
+
+def _ewc_sample(rng: np.random.Generator) -> Sample:
+    shape = tuple(rng.integers(0, 6, rng.integers(1, 4)))
+    keywords = {
+        "theta_star": rng.standard_normal(shape).astype(np.float32),
+        "fisher": rng.random(shape, np.float32) ** 2,
+    }
+    loss = losses.EWCLoss(float(rng.choice([0.0, 0.5, 40.0])))
+    return Sample(loss, {"theta": rng.standard_normal(shape)}, keywords)
+
+
+_EMBEDDINGS = {"embeddings": "embeddings"}
+
 _TRIPLE = {name: name for name in ("anchors", "positives", "negatives")}
 
 CASES: dict[str, Case] = {
@@ -157,5 +198,46 @@ CASES: dict[str, Case] = {
             {"first": "first", "second": "second"},
         ),
         _cca_ssg_sample,
+    ),
+    "ewc": Case(
+        golden_of(
+            "ewc",
+            lambda _, arrays: losses.EWCLoss(float(arrays["strength"])),
+            {"theta": "theta"},
+            ("theta_star", "fisher"),
+        ),
+        _ewc_sample,
+    ),
+    "laplacian": Case(
+        golden_of("laplacian", _laplacian_golden, _EMBEDDINGS, ("src", "dst", "weights")),
+        _laplacian_sample,
+    ),
+    "norm": Case(
+        golden_of(
+            "norm_regulariser",
+            lambda _, arrays: losses.NormLoss(float(arrays["target"])),
+            _EMBEDDINGS,
+        ),
+        _rows_sample(lambda rng: losses.NormLoss(float(rng.choice([0, 1, 2.5])), _reduction(rng))),
+    ),
+    "orthogonality": Case(
+        golden_of("orthogonality", lambda case, _: losses.OrthogonalityLoss(case), _EMBEDDINGS),
+        _rows_sample(
+            lambda rng: losses.OrthogonalityLoss(
+                str(rng.choice(["gram_d", "gram_d_raw", "gram_n"]))
+            )
+        ),
+    ),
+    "sparsity": Case(
+        golden_of(
+            "sparsity",
+            lambda _, arrays: losses.SparsityLoss(str(arrays["form"]), float(arrays["delta"])),
+            _EMBEDDINGS,
+        ),
+        _rows_sample(
+            lambda rng: losses.SparsityLoss(
+                str(rng.choice(["l1", "huber"])), float(rng.choice([0.1, 1])), _reduction(rng)
+            )
+        ),
     ),
 }

@@ -31,7 +31,7 @@ PYTHON = (
     "linalg",
     "graph graph_checks graph_files",
     "splits",
-    "smoothing",
+    "smoothing | spectral",
     "losses | mining | index",
     "optim",
     "autograd",

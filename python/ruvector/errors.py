@@ -6,6 +6,7 @@ keeps working.
 
 __all__ = [
     "BrokenIndexError",
+    "ConvergenceError",
     "CorruptFileError",
     "DuplicateIdError",
     "InvalidArgumentError",
@@ -39,6 +40,10 @@ class CorruptFileError(RuvectorError, ValueError):
 
 class BrokenIndexError(RuvectorError, RuntimeError):
     """An index in memory whose change was cut short, by a fork or an internal failure."""
+
+
+class ConvergenceError(RuvectorError, RuntimeError):
+    """An iteration that ended before its result was as exact as asked for."""
 
 
 class UnsupportedVersionError(RuvectorError, ValueError):

@@ -70,12 +70,12 @@ class HNSW(GraphIndex):
     after a projection onto the directions of most variance, as in [2]_, in the fewest of 64 to 512
     bytes by which 96 % of the ten nearest are found; otherwise in ``dim + 8`` bytes, rounded up to
     a multiple of 64; not at all where those would find less than 85 %, nor beyond 2**14
-    dimensions. With a smaller `storage` they are projected, or take 128 bytes at most, or are left
-    out. Additions that make the vectors four times as many decide anew. Building and searches go by
-    these bytes, and what a search ends with, the `ef` nearest and eight more, is compared again with
-    the vectors kept; a `range_search` compares whatever may be within its radius. `ef` is at least
-    k + 2 then, but for searches with `where`. Distances returned are always those of the vectors
-    kept, and results are in their order.
+    dimensions. With a smaller `storage` they are projected, or take 128 bytes at most, or are
+    left out. Additions that make the vectors four times as many decide anew. Building and
+    searches go by these bytes, and what a search ends with, the `ef` nearest and eight more, is
+    compared again with the vectors kept; a `range_search` compares whatever may be within its
+    radius. `ef` is at least k + 2 then, but for searches with `where`. Distances returned are
+    always those of the vectors kept, and results are in their order.
 
     References
     ----------

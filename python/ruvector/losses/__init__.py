@@ -7,23 +7,44 @@ each embedding input, by name.
 from ruvector.losses._base import SPECS as _SPECS
 from ruvector.losses._base import IndexedGradients, Loss, LossResult, Reduction
 from ruvector.losses.cca_ssg import CCASSGGradients, CCASSGLoss
+from ruvector.losses.consolidation import EWC, EWCResult, LayerEWC, fisher_diagonal
+from ruvector.losses.ewc import EWCGradients, EWCLoss
 from ruvector.losses.inbatch import InBatchGradients, InBatchInfoNCELoss
 from ruvector.losses.infonce import InfoNCEGradients, InfoNCELoss
+from ruvector.losses.laplacian import LaplacianGradients, LaplacianLoss
+from ruvector.losses.norm import NormGradients, NormLoss, project_to_sphere
+from ruvector.losses.orthogonality import OrthogonalityGradients, OrthogonalityLoss
 from ruvector.losses.profile import TemperatureProfile, temperature_profile
+from ruvector.losses.sparsity import SparsityGradients, SparsityLoss
 
 __all__ = [
+    "EWC",
     "CCASSGGradients",
     "CCASSGLoss",
+    "EWCGradients",
+    "EWCLoss",
+    "EWCResult",
     "InBatchGradients",
     "InBatchInfoNCELoss",
     "IndexedGradients",
     "InfoNCEGradients",
     "InfoNCELoss",
+    "LaplacianGradients",
+    "LaplacianLoss",
+    "LayerEWC",
     "Loss",
     "LossResult",
+    "NormGradients",
+    "NormLoss",
+    "OrthogonalityGradients",
+    "OrthogonalityLoss",
     "Reduction",
+    "SparsityGradients",
+    "SparsityLoss",
     "TemperatureProfile",
+    "fisher_diagonal",
     "names",
+    "project_to_sphere",
     "temperature_profile",
 ]
 

@@ -212,6 +212,8 @@ def _as_arrays(spec: _Spec, arguments: Sequence[object]) -> list[Array | None]:
             arrays.append(None)
         elif entry.kind == "indices":
             arrays.append(as_ids(value, entry.name, ndim=_rank(value, entry.ranks)))
+        elif entry.kind == "columns":
+            arrays.append(np.ascontiguousarray(cast(Any, value), np.int32))  # those of a CSR
         elif entry.kind == "mask":
             arrays.append(_as_mask(value, entry.name))
         else:

@@ -1,9 +1,10 @@
 //! Dense products.
 
-use numpy::{Element, PyArray2, PyArrayMethods, PyReadonlyArray2};
+use numpy::{Element, PyArray2, PyArrayMethods, PyReadonlyArray2, PyReadwriteArray2};
 use pyo3::prelude::*;
 use ruvector_core::Error;
 use ruvector_core::linalg::gemm::{Strided, gemm_parallel};
+use ruvector_core::linalg::unit::project_to_sphere;
 use ruvector_core::matrix::Matrix;
 use ruvector_core::real::Real;
 
@@ -48,9 +49,26 @@ fn product<'py, T: Real + Element>(
     Ok(out)
 }
 
+fn project<'py, T: Real + Element>(
+    rows: &mut PyReadwriteArray2<'py, T>,
+    radius: f64,
+) -> PyResult<()> {
+    let py = rows.py();
+    let mut rows = matrix_mut(rows, "rows")?;
+    let (work, cols) = (rows.data().len(), rows.cols());
+    enter(py, work, |workers| {
+        project_to_sphere(rows.data(), cols, radius, workers)
+    })
+}
+
 /// One Python function for each element type.
 macro_rules! typed {
-    ($scalar:ty, $matmul:ident) => {
+    ($scalar:ty, $matmul:ident, $project:ident) => {
+        #[pyfunction]
+        fn $project(mut rows: PyReadwriteArray2<'_, $scalar>, radius: f64) -> PyResult<()> {
+            project(&mut rows, radius)
+        }
+
         #[pyfunction]
         fn $matmul<'py>(
             a: PyReadonlyArray2<'py, $scalar>,
@@ -63,11 +81,13 @@ macro_rules! typed {
     };
 }
 
-typed!(f32, matmul_f32);
-typed!(f64, matmul_f64);
+typed!(f32, matmul_f32, project_to_sphere_f32);
+typed!(f64, matmul_f64, project_to_sphere_f64);
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(matmul_f32, module)?)?;
     module.add_function(wrap_pyfunction!(matmul_f64, module)?)?;
+    module.add_function(wrap_pyfunction!(project_to_sphere_f32, module)?)?;
+    module.add_function(wrap_pyfunction!(project_to_sphere_f64, module)?)?;
     Ok(())
 }

@@ -39,6 +39,7 @@ enum Borrowed<'py, T: Element> {
     Absent,
     Floats(PyReadonlyArrayDyn<'py, T>),
     Indices(PyReadonlyArrayDyn<'py, i64>),
+    Columns(PyReadonlyArrayDyn<'py, i32>),
     Mask(PyReadonlyArrayDyn<'py, bool>),
 }
 
@@ -50,6 +51,7 @@ impl<'py, T: Element> Borrowed<'py, T> {
         Ok(match kind {
             Kind::Embeddings | Kind::Floats => Self::Floats(array.extract()?),
             Kind::Indices => Self::Indices(array.extract()?),
+            Kind::Columns => Self::Columns(array.extract()?),
             Kind::Mask => Self::Mask(array.extract()?),
         })
     }
@@ -59,6 +61,7 @@ impl<'py, T: Element> Borrowed<'py, T> {
             Self::Absent => Argument::Absent,
             Self::Floats(array) => Argument::Floats(view(py, array, name)?),
             Self::Indices(array) => Argument::Indices(view(py, array, name)?),
+            Self::Columns(array) => Argument::Columns(view(py, array, name)?),
             Self::Mask(array) => Argument::Mask(view(py, array, name)?),
         })
     }

@@ -74,6 +74,25 @@ fn normalise<T: Real>(row: &mut [T], length: f64) {
     }
 }
 
+/// Scales rows to length `radius` in place; zero rows stay zero. Nothing changes where it fails.
+pub fn project_to_sphere<T: Real>(
+    rows: &mut [T],
+    cols: usize,
+    radius: f64,
+    workers: &Workers<'_>,
+) -> Result<()> {
+    Matrix::new(&*rows, rows.len().checked_div(cols).unwrap_or(0), cols)?.check_finite("rows")?;
+    let radius = T::of(radius);
+    workers.for_each_piece(rows, PIECE * cols.max(1), |_, rows| {
+        for row in rows.chunks_exact_mut(cols.max(1)) {
+            let length = norm(row);
+            normalise(row, length);
+            row.iter_mut().for_each(|value| *value *= radius);
+        }
+        Ok(())
+    })
+}
+
 /// Unit rows and the lengths they had.
 pub struct Units<'a, T> {
     pub data: &'a [T],

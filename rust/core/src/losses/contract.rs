@@ -14,6 +14,8 @@ pub enum Kind {
     Floats,
     /// `i64`.
     Indices,
+    /// `i32`, the columns of a sparse matrix.
+    Columns,
     Mask,
 }
 
@@ -23,6 +25,7 @@ impl Kind {
             Self::Embeddings => "embeddings",
             Self::Floats => "floats",
             Self::Indices => "indices",
+            Self::Columns => "columns",
             Self::Mask => "mask",
         }
     }

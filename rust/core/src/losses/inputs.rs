@@ -93,6 +93,7 @@ pub enum Argument<'a, T> {
     Absent,
     Floats(Array<'a, T>),
     Indices(Array<'a, i64>),
+    Columns(Array<'a, i32>),
     Mask(Array<'a, bool>),
 }
 
@@ -120,6 +121,7 @@ impl<'a, T: Real> Inputs<'a, T> {
                 (_, Argument::Absent) if input.optional => continue,
                 (Kind::Embeddings | Kind::Floats, Argument::Floats(array)) => array.shape,
                 (Kind::Indices, Argument::Indices(array)) => array.shape,
+                (Kind::Columns, Argument::Columns(array)) => array.shape,
                 (Kind::Mask, Argument::Mask(array)) => array.shape,
                 _ => {
                     return Err(Error::invalid(
@@ -180,6 +182,14 @@ impl<'a, T: Real> Inputs<'a, T> {
             .ok_or_else(|| Error::invalid(name, "is missing"))
     }
 
+    pub fn columns(&self, name: &'static str) -> Result<Array<'a, i32>> {
+        match self.get(name)? {
+            Argument::Columns(array) => Ok(*array),
+            Argument::Absent => Err(Error::invalid(name, "is missing")),
+            _ => Err(Error::invalid(name, "must be columns")),
+        }
+    }
+
     /// An input that may be absent.
     pub fn optional_mask(&self, name: &'static str) -> Result<Option<Array<'a, bool>>> {
         match self.get(name)? {
@@ -197,9 +207,19 @@ impl<'a, T: Real> Inputs<'a, T> {
                 Argument::Absent => 0,
                 Argument::Floats(array) => array.data.len(),
                 Argument::Indices(array) => array.data.len(),
+                Argument::Columns(array) => array.data.len(),
                 Argument::Mask(array) => array.data.len(),
             })
             .sum()
+    }
+
+    /// Returns a total that every NaN and infinity in an input reaches: fails where one did, and
+    /// lets sums of large finite values overflow.
+    pub fn finite_or(&self, total: f64) -> Result<f64> {
+        if !total.is_finite() {
+            self.check_finite()?;
+        }
+        Ok(total)
     }
 
     /// Fails with the first input and row that hold a NaN or an infinity.

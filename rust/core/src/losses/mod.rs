@@ -4,10 +4,17 @@
 
 mod cca_ssg;
 mod contract;
+mod ewc;
 mod head;
 mod inbatch;
 mod infonce;
 mod inputs;
+mod laplacian;
+mod links;
+mod norm;
+mod orthogonality;
+mod rows;
+mod sparsity;
 mod sweep;
 
 pub use contract::{
@@ -25,6 +32,11 @@ pub static REGISTRY: &[Entry] = &[
     entry::<infonce::InfoNce>(),
     entry::<inbatch::InBatch>(),
     entry::<cca_ssg::CcaSsg>(),
+    entry::<ewc::Ewc>(),
+    entry::<laplacian::Laplacian>(),
+    entry::<norm::Norm>(),
+    entry::<orthogonality::Orthogonality>(),
+    entry::<sparsity::Sparsity>(),
 ];
 
 /// A registered loss.

@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::x86::{sum_rows, sweep, tile};
-use super::{Block, Kernels, Level, Sum, Table, Tile, scalar};
+use super::x86::{differences, sum_rows, sweep, tile};
+use super::{Block, Kernels, Level, Links, Sum, Table, Tile, scalar};
 
 pub(super) static KERNELS: Kernels = Kernels {
     level: Level::Avx2,
@@ -12,6 +12,7 @@ pub(super) static KERNELS: Kernels = Kernels {
         squared_l2: squared_l2_f32,
         axpy: axpy_f32,
         sum_rows: sum_rows_f32,
+        differences: differences_f32,
         tile: Tile {
             rows: 6,
             cols: 16,
@@ -30,6 +31,7 @@ pub(super) static KERNELS: Kernels = Kernels {
         squared_l2: squared_l2_f64,
         axpy: axpy_f64,
         sum_rows: sum_rows_f64,
+        differences: differences_f64,
         tile: Tile {
             rows: 6,
             cols: 8,
@@ -179,6 +181,38 @@ sum_rows!(
     _mm256_set1_pd,
     _mm256_fmadd_pd,
     [8, 4, 2, 1]
+);
+
+differences!(
+    differences_f32,
+    "avx2,fma",
+    f32,
+    __m256,
+    8,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_set1_ps,
+    _mm256_add_ps,
+    _mm256_mul_ps,
+    _mm256_fmadd_ps,
+    _mm256_fnmadd_ps,
+    [4, 2, 1]
+);
+
+differences!(
+    differences_f64,
+    "avx2,fma",
+    f64,
+    __m256d,
+    4,
+    _mm256_loadu_pd,
+    _mm256_storeu_pd,
+    _mm256_set1_pd,
+    _mm256_add_pd,
+    _mm256_mul_pd,
+    _mm256_fmadd_pd,
+    _mm256_fnmadd_pd,
+    [4, 2, 1]
 );
 
 tile!(

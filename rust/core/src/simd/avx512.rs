@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::x86::{sum_rows, sweep, tile};
-use super::{Block, Kernels, Level, Sum, Table, Tile, scalar};
+use super::x86::{differences, sum_rows, sweep, tile};
+use super::{Block, Kernels, Level, Links, Sum, Table, Tile, scalar};
 
 pub(super) static KERNELS: Kernels = Kernels {
     level: Level::Avx512,
@@ -12,6 +12,7 @@ pub(super) static KERNELS: Kernels = Kernels {
         squared_l2: squared_l2_f32,
         axpy: axpy_f32,
         sum_rows: sum_rows_f32,
+        differences: differences_f32,
         tile: Tile {
             rows: 14,
             cols: 32,
@@ -30,6 +31,7 @@ pub(super) static KERNELS: Kernels = Kernels {
         squared_l2: squared_l2_f64,
         axpy: axpy_f64,
         sum_rows: sum_rows_f64,
+        differences: differences_f64,
         tile: Tile {
             rows: 14,
             cols: 16,
@@ -186,6 +188,38 @@ sum_rows!(
     _mm512_set1_pd,
     _mm512_fmadd_pd,
     [16, 8, 4, 2, 1]
+);
+
+differences!(
+    differences_f32,
+    "avx512f",
+    f32,
+    __m512,
+    16,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_set1_ps,
+    _mm512_add_ps,
+    _mm512_mul_ps,
+    _mm512_fmadd_ps,
+    _mm512_fnmadd_ps,
+    [8, 4, 2, 1]
+);
+
+differences!(
+    differences_f64,
+    "avx512f",
+    f64,
+    __m512d,
+    8,
+    _mm512_loadu_pd,
+    _mm512_storeu_pd,
+    _mm512_set1_pd,
+    _mm512_add_pd,
+    _mm512_mul_pd,
+    _mm512_fmadd_pd,
+    _mm512_fnmadd_pd,
+    [8, 4, 2, 1]
 );
 
 tile!(

@@ -79,6 +79,21 @@ pub(crate) type Pairwise<T> = unsafe fn(&[T], &[T]) -> T;
 /// A weighted sum of rows: indices, weights (1 where there are none), rows, result.
 pub(crate) type SumRows<T> = unsafe fn(&[i32], Option<&[T]>, &[T], &mut [T]);
 
+/// Entries of one sparse row.
+#[derive(Clone, Copy)]
+pub struct Links<'a, T> {
+    /// The entries' columns, and perhaps those of later entries, which are fetched ahead.
+    pub indices: &'a [i32],
+    pub count: usize,
+    /// One an entry, 1 where there are none.
+    pub weights: Option<&'a [T]>,
+    /// Multiply the rows that are pointed at; 1 where there are none.
+    pub scales: Option<&'a [T]>,
+}
+
+/// Differences to rows: entries, what rows are taken from, rows, sums, whether to square.
+pub(crate) type Differences<T> = unsafe fn(Links<'_, T>, &[T], &[T], Option<&mut [T]>, bool) -> T;
+
 /// A part of a row-major matrix that one call alone writes to.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<T> {
@@ -158,6 +173,7 @@ pub struct Table<T: 'static> {
     squared_l2: Pairwise<T>,
     axpy: unsafe fn(T, &[T], &mut [T]),
     sum_rows: SumRows<T>,
+    differences: Differences<T>,
     tile: Tile<T>,
     distances: Tile<T>,
     sweep: Sweep<T, T>,
@@ -246,6 +262,37 @@ impl<T: Real> Table<T> {
         assert!(weights.is_none_or(|weights| weights.len() == indices.len()));
         // SAFETY: the level is available, the lengths are equal, the caller vouches for the rows.
         unsafe { (self.sum_rows)(indices, weights, x, y) }
+    }
+
+    /// With `dₖ = center - scaleₖ · x[indexₖ]`, adds `Σₖ weightₖ · dₖ` to `y` and returns
+    /// `Σₖ weightₖ ‖dₖ‖²` where `squares` or no `y` is given, with the same bits for both; else 0.
+    ///
+    /// # Safety
+    ///
+    /// The first `count` indices must name rows of `x`, whose rows are as long as `center`.
+    #[inline]
+    pub unsafe fn differences(
+        &self,
+        links: Links<'_, T>,
+        center: &[T],
+        x: &[T],
+        y: Option<&mut [T]>,
+        squares: bool,
+    ) -> T {
+        assert!(links.count <= links.indices.len());
+        assert!(
+            links
+                .weights
+                .is_none_or(|weights| weights.len() >= links.count)
+        );
+        assert!(
+            links
+                .scales
+                .is_none_or(|scales| scales.len() >= links.count)
+        );
+        assert!(y.as_ref().is_none_or(|y| y.len() == center.len()));
+        // SAFETY: the level is available, the lengths fit, the caller vouches for the rows.
+        unsafe { (self.differences)(links, center, x, y, squares) }
     }
 }
 
@@ -523,6 +570,67 @@ mod tests {
     fn tiles_of_distances_agree_on_every_level() {
         distances_agree::<f32>(3e-5);
         distances_agree::<f64>(1e-13);
+    }
+
+    /// Sums and squares of every level against plain loops, for widths around every block size.
+    fn differences_agree<T: Real>(tolerance: f64) {
+        let mut stream = Stream::new(5, 0);
+        for level in Level::available() {
+            let table = T::table(Kernels::at(level).unwrap());
+            for cols in (0..70).chain([127, 128, 129, 255, 257, 300]) {
+                let mut draw = |_| T::of(stream.uniform() * 2.0 - 1.0);
+                let x: Vec<T> = (0..9 * cols).map(&mut draw).collect();
+                let center: Vec<T> = (0..cols).map(&mut draw).collect();
+                let factors: Vec<T> = (0..7).map(draw).collect();
+                let indices = [8, 0, 3, 3, 7, 1, 2, 5, 4];
+                for (count, weights, scales) in [
+                    (7, None, None),
+                    (7, Some(&factors[..]), None),
+                    (7, Some(&factors[..]), Some(&factors[..])),
+                    (0, None, None),
+                ] {
+                    let links = Links {
+                        indices: &indices,
+                        count,
+                        weights,
+                        scales,
+                    };
+                    let mut want = (vec![0.5; cols], 0.0);
+                    for k in 0..count {
+                        let factor = |of: Option<&[T]>| of.map_or(1.0, |of| of[k].wide());
+                        for j in 0..cols {
+                            let row = x[indices[k] as usize * cols + j].wide();
+                            let difference = center[j].wide() - factor(scales) * row;
+                            want.0[j] += factor(weights) * difference;
+                            want.1 += factor(weights) * difference * difference;
+                        }
+                    }
+                    let mut both = vec![T::of(0.5); cols];
+                    let mut sums = both.clone();
+                    // SAFETY: the indices are below 9.
+                    let (square, none, alone) = unsafe {
+                        (
+                            table.differences(links, &center, &x, Some(&mut both), true),
+                            table.differences(links, &center, &x, Some(&mut sums), false),
+                            table.differences(links, &center, &x, None, true),
+                        )
+                    };
+                    assert_eq!((none, alone), (T::zero(), square));
+                    let bound = tolerance * (cols as f64 + 1.0);
+                    assert!((square.wide() - want.1).abs() <= bound, "{level:?} {cols}");
+                    for ((got, other), want) in both.iter().zip(&sums).zip(want.0) {
+                        assert!((got.wide() - want).abs() <= tolerance, "{level:?} {cols}");
+                        assert!((other.wide() - want).abs() <= tolerance, "{level:?} {cols}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn differences_agree_on_every_level() {
+        differences_agree::<f32>(1e-5);
+        differences_agree::<f64>(1e-13);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub(super) static KERNELS: Kernels = Kernels {
         squared_l2: squared_l2_f32,
         axpy: axpy_f32,
         sum_rows: scalar::sum_rows::<f32>,
+        differences: scalar::differences::<f32>,
         tile: Tile {
             rows: scalar::TILE_ROWS,
             cols: 8,
@@ -29,6 +30,7 @@ pub(super) static KERNELS: Kernels = Kernels {
         squared_l2: squared_l2_f64,
         axpy: axpy_f64,
         sum_rows: scalar::sum_rows::<f64>,
+        differences: scalar::differences::<f64>,
         tile: Tile {
             rows: scalar::TILE_ROWS,
             cols: 4,

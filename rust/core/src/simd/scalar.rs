@@ -2,7 +2,7 @@
 
 use crate::real::Real;
 
-use super::{Block, Kernels, Level, Sum, Table, Tile, half};
+use super::{Block, Kernels, Level, Links, Sum, Table, Tile, half};
 
 pub(super) static KERNELS: Kernels = Kernels {
     level: Level::Scalar,
@@ -11,6 +11,7 @@ pub(super) static KERNELS: Kernels = Kernels {
         squared_l2: squared_l2::<f32>,
         axpy: axpy::<f32>,
         sum_rows: sum_rows::<f32>,
+        differences: differences::<f32>,
         tile: Tile {
             rows: TILE_ROWS,
             cols: 8,
@@ -29,6 +30,7 @@ pub(super) static KERNELS: Kernels = Kernels {
         squared_l2: squared_l2::<f64>,
         axpy: axpy::<f64>,
         sum_rows: sum_rows::<f64>,
+        differences: differences::<f64>,
         tile: Tile {
             rows: TILE_ROWS,
             cols: 4,
@@ -159,6 +161,35 @@ pub(super) fn sweep_halves<T: Real>(
         }
         sweep_row(sum, queries, (i, &row), lines, sums, squares);
     }
+}
+
+/// What [`Table::differences`] does.
+pub(super) fn differences<T: num_traits::Float>(
+    links: Links<'_, T>,
+    center: &[T],
+    x: &[T],
+    mut y: Option<&mut [T]>,
+    squares: bool,
+) -> T {
+    let squares = squares || y.is_none();
+    let cols = center.len();
+    let mut total = T::zero();
+    for (k, &index) in links.indices[..links.count].iter().enumerate() {
+        let weight = links.weights.map_or(T::one(), |weights| weights[k]);
+        let scale = links.scales.map_or(T::one(), |scales| scales[k]);
+        let start = index as usize * cols;
+        let row = &x[start..start + cols];
+        if squares {
+            let square = reduce(center, row, |c, x| (c - scale * x) * (c - scale * x));
+            total = total + weight * square;
+        }
+        if let Some(y) = &mut y {
+            for ((y, &c), &x) in y.iter_mut().zip(center).zip(row) {
+                *y = *y + weight * (c - scale * x);
+            }
+        }
+    }
+    total
 }
 
 /// Rows of the product's tile; with two registers' width the tile fills half of 16 registers.
