@@ -7,22 +7,39 @@ each embedding input, by name.
 from ruvector.losses._base import SPECS as _SPECS
 from ruvector.losses._base import IndexedGradients, Loss, LossResult, Reduction
 from ruvector.losses.cca_ssg import CCASSGGradients, CCASSGLoss
+from ruvector.losses.distillation import DistillationGradients, DistillationLoss
 from ruvector.losses.inbatch import InBatchGradients, InBatchInfoNCELoss
 from ruvector.losses.infonce import InfoNCEGradients, InfoNCELoss
+from ruvector.losses.links import LinkPredictionLoss, LocalContrastiveLoss
+from ruvector.losses.neighbors import (
+    MultiHopContrastiveLoss,
+    MultiHopGradients,
+    NeighborContrastiveLoss,
+)
 from ruvector.losses.profile import TemperatureProfile, temperature_profile
+from ruvector.losses.triplet import TripletGradients, TripletLoss
 
 __all__ = [
     "CCASSGGradients",
     "CCASSGLoss",
+    "DistillationGradients",
+    "DistillationLoss",
     "InBatchGradients",
     "InBatchInfoNCELoss",
     "IndexedGradients",
     "InfoNCEGradients",
     "InfoNCELoss",
+    "LinkPredictionLoss",
+    "LocalContrastiveLoss",
     "Loss",
     "LossResult",
+    "MultiHopContrastiveLoss",
+    "MultiHopGradients",
+    "NeighborContrastiveLoss",
     "Reduction",
     "TemperatureProfile",
+    "TripletGradients",
+    "TripletLoss",
     "names",
     "temperature_profile",
 ]

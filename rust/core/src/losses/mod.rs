@@ -4,11 +4,18 @@
 
 mod cca_ssg;
 mod contract;
+mod distillation;
 mod head;
 mod inbatch;
 mod infonce;
 mod inputs;
+mod link_prediction;
+mod local_contrastive;
+mod multi_hop;
+mod neighbor_contrastive;
+mod pairs;
 mod sweep;
+mod triplet;
 
 pub use contract::{
     Call, Domain, Input, Kind, Loss, OptionValue, Options, Outcome, Reduction, Setting, Spec,
@@ -25,6 +32,12 @@ pub static REGISTRY: &[Entry] = &[
     entry::<infonce::InfoNce>(),
     entry::<inbatch::InBatch>(),
     entry::<cca_ssg::CcaSsg>(),
+    entry::<distillation::Distillation>(),
+    entry::<link_prediction::LinkPrediction>(),
+    entry::<local_contrastive::LocalContrastive>(),
+    entry::<multi_hop::MultiHop>(),
+    entry::<neighbor_contrastive::NeighborContrastive>(),
+    entry::<triplet::Triplet>(),
 ];
 
 /// A registered loss.
