@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::contract::*;
 use super::head::{Form, Negatives, head};
 use super::inputs::{Array, Inputs};
-use super::pairs::{Pull, Rows, pull_cosines};
+use super::pairs::{AHEAD, Pull, Rows, pull_cosines};
 use crate::batch::check_indices;
 use crate::error::{Error, Result};
 use crate::pool::Workers;
@@ -145,7 +145,11 @@ impl NeighborContrastive {
         );
         let anchor = rows.row(node);
         let first = pairs.len();
-        pairs.extend(positives.iter().chain(&negatives).map(|&partner| {
+        let partners = [positives.as_slice(), &negatives].concat();
+        pairs.extend(partners.iter().enumerate().map(|(k, &partner)| {
+            if let Some(&later) = partners.get(k + AHEAD) {
+                rows.prefetch(later as usize);
+            }
             let cosine = anchor.cosine(&rows.row(partner as usize));
             Pair {
                 node: node as u32,

@@ -20,7 +20,7 @@ const PIECE: usize = 64;
 const PAIRS: usize = 1024;
 
 /// Pairs from now whose rows are asked for.
-const AHEAD: usize = 2;
+pub const AHEAD: usize = 8;
 
 /// Cache lines asked for ahead of use; the processor follows a longer row by itself.
 const LINES: usize = 8;
@@ -67,7 +67,8 @@ impl<'a, T: Real> Rows<'a, T> {
         }
     }
 
-    fn prefetch(&self, i: usize) {
+    /// Asks for row `i` ahead of its use.
+    pub fn prefetch(&self, i: usize) {
         simd::prefetch(self.matrix.row(i), LINES);
     }
 
