@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ruvector import losses
+from ruvector.graph import Graph
 
 
 def _normal(*shape):
@@ -43,6 +44,44 @@ def _sparsity():
     return losses.SparsityLoss("huber"), (_normal(100_000, 128),)
 
 
+def _pairs():
+    return np.random.default_rng(1).integers(0, 100_000, (2, 1_000_000))
+
+
+def _distillation():
+    return losses.DistillationLoss(), (_normal(4096, 128), _normal(4096, 128)[::-1])
+
+
+def _link_prediction():
+    src, dst = _pairs()
+    return losses.LinkPredictionLoss(), (_normal(100_000, 128), src, dst, src % 2)
+
+
+def _local_contrastive():
+    src, dst = _pairs()
+    return losses.LocalContrastiveLoss(), (_normal(100_000, 128), src, dst, src % 2 == 0)
+
+
+def _multi_hop():
+    inputs = {
+        "anchors": _normal(1024, 128),
+        "positives": _normal(1024, 8, 128),
+        "negatives": _normal(1024, 64, 128),
+        "hops": np.tile([1, 1, 1, 2, 2, 2, 2, 0], (1024, 1)),
+    }
+    return losses.MultiHopContrastiveLoss(), inputs
+
+
+def _neighbor_contrastive():
+    graph = Graph.from_edges(_pairs().T[:200_000], num_nodes=100_000)
+    return losses.NeighborContrastiveLoss(), (_normal(100_000, 128), graph)
+
+
+def _triplet():
+    x = _normal(65_536, 128)
+    return losses.TripletLoss(), (x, x[::-1], np.roll(x, 1, axis=0))
+
+
 CASES = {"infonce": _infonce, "inbatch_infonce": _inbatch, "cca_ssg": _cca_ssg}
 CASES |= {
     "ewc": _ewc,
@@ -51,16 +90,24 @@ CASES |= {
     "orthogonality": _orthogonality,
     "sparsity": _sparsity,
 }
+CASES["distillation"] = _distillation
+CASES["link_prediction"] = _link_prediction
+CASES["local_contrastive"] = _local_contrastive
+CASES["multi_hop"] = _multi_hop
+CASES["neighbor_contrastive"] = _neighbor_contrastive
+CASES["triplet"] = _triplet
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_value_and_grad(benchmark, name):
     loss, inputs = CASES[name]()
-    out = list(loss.value_and_grad(*inputs).gradients)
-    benchmark(loss.value_and_grad, *inputs, out=out)
+    arguments, keywords = ((), inputs) if isinstance(inputs, dict) else (inputs, {})
+    out = list(loss.value_and_grad(*arguments, **keywords).gradients)
+    benchmark(loss.value_and_grad, *arguments, **keywords, out=out)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_value(benchmark, name):
     loss, inputs = CASES[name]()
-    benchmark(loss, *inputs)
+    arguments, keywords = ((), inputs) if isinstance(inputs, dict) else (inputs, {})
+    benchmark(loss, *arguments, **keywords)

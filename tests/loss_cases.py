@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from ruvector import losses
+from ruvector.graph import Graph
 
 GOLDEN = Path(__file__).parent / "golden"
 TEMPERATURES = (0.005, 0.07, 1.0, 100.0)
@@ -172,6 +173,137 @@ def _ewc_sample(rng: np.random.Generator) -> Sample:
 
 _EMBEDDINGS = {"embeddings": "embeddings"}
 
+REDUCTIONS = ("mean", "sum", "none")
+FORMS = ("mean_own", "mean_shared", "log_of_sum")
+
+
+def _edges_sample(rng: np.random.Generator) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return a table and pairs of its rows, loops and repeats among them."""
+    rows, cols, edges = rng.integers([1, 1, 0], [9, 7, 20])
+    src, dst = rng.integers(0, rows, (2, edges))
+    return rng.standard_normal((rows, cols)), {"src": src, "dst": dst}
+
+
+def _local_contrastive_sample(rng: np.random.Generator) -> Sample:
+    table, keywords = _edges_sample(rng)
+    loss = losses.LocalContrastiveLoss(
+        float(rng.choice([0.5, 2.0, 5.0])), str(rng.choice(REDUCTIONS))
+    )
+    keywords["similar"] = rng.random(len(keywords["src"])) < 0.5
+    return Sample(loss, {"embeddings": table}, keywords)
+
+
+def _link_prediction_sample(rng: np.random.Generator) -> Sample:
+    table, keywords = _edges_sample(rng)
+    loss = losses.LinkPredictionLoss(
+        str(rng.choice(["dot", "cosine"])),
+        float(rng.choice([0.5, 1.0, 20.0])),
+        str(rng.choice(REDUCTIONS)),
+        bias=float(rng.choice([0.0, -2.0])),
+    )
+    soft = rng.random(len(keywords["src"]))
+    keywords["labels"] = soft if rng.integers(2) else soft.round()
+    return Sample(loss, {"embeddings": table}, keywords)
+
+
+def _triplet_sample(rng: np.random.Generator) -> Sample:
+    rows, cols = rng.integers([1, 1], [9, 12])
+    loss = losses.TripletLoss(
+        float(rng.choice([0.0, 0.2, 3.0])),
+        str(rng.choice(REDUCTIONS)),
+        distance=str(rng.choice(["euclidean", "squared", "cosine"])),
+    )
+    return Sample(loss, dict(zip(_TRIPLE, rng.standard_normal((3, rows, cols)), strict=True)), {})
+
+
+def _distillation_sample(rng: np.random.Generator) -> Sample:
+    rows, cols = rng.integers([1, 1], [9, 12])
+    student, teacher = 2 * rng.standard_normal((2, rows, cols))
+    loss = losses.DistillationLoss(float(rng.choice([0.3, 1.0, 4.0])), str(rng.choice(REDUCTIONS)))
+    return Sample(loss, {"student_logits": student}, {"teacher_logits": teacher})
+
+
+def _multi_hop_golden(case: str, suffix: str) -> Golden:
+    arrays = arrays_of("multi_hop" + suffix)[case]
+    parts = [f"hop{hop}" for hop in (1, 2, 3)]
+    hops = np.repeat([1, 2, 3], [len(arrays[part]) for part in parts])
+
+    def joined(prefix: str) -> dict[str, np.ndarray]:
+        return {
+            "anchors": arrays[f"{prefix}anchor"][None],
+            "positives": np.concatenate([arrays[prefix + part] for part in parts])[None],
+            "negatives": arrays[f"{prefix}negatives"],
+        }
+
+    weights = tuple(map(float, arrays["hop_weights"]))
+    temperature = float(arrays["temperature"])
+    loss = losses.MultiHopContrastiveLoss(weights, temperature, positives=case)
+    value = float(arrays["loss"])
+    return Golden(loss, joined(""), {"hops": hops[None]}, value, None, joined("grad_"))
+
+
+def _multi_hop_sample(rng: np.random.Generator) -> Sample:
+    rows, width, cols, count = rng.integers([1, 1, 1, 0], [7, 6, 9, 8])
+    loss = losses.MultiHopContrastiveLoss(
+        tuple(map(float, rng.choice([0.0, 0.3, 1.0], rng.integers(1, 4)))),
+        float(rng.choice(TEMPERATURES)),
+        str(rng.choice(REDUCTIONS)),
+        positives=str(rng.choice(FORMS)),
+    )
+    inputs = {
+        "anchors": rng.standard_normal((rows, cols)),
+        "positives": rng.standard_normal((rows, width, cols)),
+        "negatives": [
+            None,
+            rng.standard_normal((rows, count, cols)),
+            rng.standard_normal((count, cols)),
+        ][rng.integers(3)],
+    }
+    return Sample(loss, inputs, {"hops": rng.integers(0, len(loss.hop_weights) + 1, (rows, width))})
+
+
+def _neighbor_golden(case: str, anchor: int, suffix: str) -> Golden:
+    """One anchor of an InfoNCE case as the middle of a star; the negatives are all other nodes."""
+    arrays = arrays_of("infonce_multi" + suffix)[case]
+    mask = arrays["positive_mask"]
+
+    def table(prefix: str) -> np.ndarray:
+        parts = [
+            arrays[f"{prefix}anchors"][anchor, None],
+            arrays[f"{prefix}positives"][anchor][mask[anchor]],
+            arrays[f"{prefix}negatives"][anchor],
+        ]
+        return np.concatenate(parts)
+
+    count = int(mask[anchor].sum())
+    edges = [[0, 1 + p] for p in range(count)]
+    graph = Graph.from_edges(edges, num_nodes=1 + count + arrays["negatives"].shape[1])
+    loss = losses.NeighborContrastiveLoss(
+        float(arrays["temperature"]), num_negatives=99, positives=case
+    )
+    items = arrays["loss_per_item"][anchor, None]
+    gradient = table("grad_") * mask.any(axis=1).sum(dtype=table("grad_").dtype)
+    keywords = {"graph": graph, "nodes": np.array([0])}
+    embeddings = {"embeddings": table("")}
+    return Golden(loss, embeddings, keywords, float(items[0]), items, {"embeddings": gradient})
+
+
+def _neighbor_sample(rng: np.random.Generator) -> Sample:
+    rows, cols, edges = rng.integers([2, 1, 0], [14, 9, 20])
+    loss = losses.NeighborContrastiveLoss(
+        float(rng.choice(TEMPERATURES)),
+        str(rng.choice(REDUCTIONS)),
+        num_negatives=int(rng.integers(0, 9)),
+        seed=int(rng.integers(0, 99)),
+        positives=str(rng.choice(FORMS)),
+    )
+    ends = rng.integers(0, rows, (edges, 2))
+    keywords = {"graph": Graph.from_edges(ends, num_nodes=int(rows))}
+    if rng.integers(2):
+        keywords["nodes"] = rng.integers(0, rows, rng.integers(0, 9))
+    return Sample(loss, {"embeddings": rng.standard_normal((rows, cols))}, keywords)
+
+
 _TRIPLE = {name: name for name in ("anchors", "positives", "negatives")}
 
 CASES: dict[str, Case] = {
@@ -239,5 +371,59 @@ CASES: dict[str, Case] = {
                 str(rng.choice(["l1", "huber"])), float(rng.choice([0.1, 1])), _reduction(rng)
             )
         ),
+    ),
+    "distillation": Case(
+        golden_of(
+            "distillation",
+            lambda _, arrays: losses.DistillationLoss(float(arrays["temperature"])),
+            {"student_logits": "student_logits"},
+            ("teacher_logits",),
+        ),
+        _distillation_sample,
+    ),
+    "link_prediction": Case(
+        golden_of(
+            "link_prediction",
+            lambda case, arrays: losses.LinkPredictionLoss(
+                case.partition("_")[0], float(arrays["scale"])
+            ),
+            {"embeddings": "embeddings"},
+            ("src", "dst", "labels"),
+        ),
+        _link_prediction_sample,
+    ),
+    "local_contrastive": Case(
+        golden_of(
+            "local_contrastive",
+            lambda _, arrays: losses.LocalContrastiveLoss(float(arrays["margin"])),
+            {"embeddings": "embeddings"},
+            ("src", "dst", "similar"),
+        ),
+        _local_contrastive_sample,
+    ),
+    "multi_hop": Case(
+        {
+            f"multi_hop-{case}": lambda suffix, case=case: _multi_hop_golden(case, suffix)
+            for case in arrays_of("multi_hop")
+        },
+        _multi_hop_sample,
+    ),
+    "neighbor_contrastive": Case(
+        {
+            f"neighbor-{case}-{anchor}": (
+                lambda suffix, case=case, anchor=anchor: _neighbor_golden(case, anchor, suffix)
+            )
+            for case in FORMS
+            for anchor in (0, 3)
+        },
+        _neighbor_sample,
+    ),
+    "triplet": Case(
+        golden_of(
+            "triplet",
+            lambda case, arrays: losses.TripletLoss(float(arrays["margin"]), distance=case),
+            _TRIPLE,
+        ),
+        _triplet_sample,
     ),
 }

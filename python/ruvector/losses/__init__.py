@@ -8,19 +8,29 @@ from ruvector.losses._base import SPECS as _SPECS
 from ruvector.losses._base import IndexedGradients, Loss, LossResult, Reduction
 from ruvector.losses.cca_ssg import CCASSGGradients, CCASSGLoss
 from ruvector.losses.consolidation import EWC, EWCResult, LayerEWC, fisher_diagonal
+from ruvector.losses.distillation import DistillationGradients, DistillationLoss
 from ruvector.losses.ewc import EWCGradients, EWCLoss
 from ruvector.losses.inbatch import InBatchGradients, InBatchInfoNCELoss
 from ruvector.losses.infonce import InfoNCEGradients, InfoNCELoss
 from ruvector.losses.laplacian import LaplacianGradients, LaplacianLoss
+from ruvector.losses.links import LinkPredictionLoss, LocalContrastiveLoss
+from ruvector.losses.neighbors import (
+    MultiHopContrastiveLoss,
+    MultiHopGradients,
+    NeighborContrastiveLoss,
+)
 from ruvector.losses.norm import NormGradients, NormLoss, project_to_sphere
 from ruvector.losses.orthogonality import OrthogonalityGradients, OrthogonalityLoss
 from ruvector.losses.profile import TemperatureProfile, temperature_profile
 from ruvector.losses.sparsity import SparsityGradients, SparsityLoss
+from ruvector.losses.triplet import TripletGradients, TripletLoss
 
 __all__ = [
     "EWC",
     "CCASSGGradients",
     "CCASSGLoss",
+    "DistillationGradients",
+    "DistillationLoss",
     "EWCGradients",
     "EWCLoss",
     "EWCResult",
@@ -32,8 +42,13 @@ __all__ = [
     "LaplacianGradients",
     "LaplacianLoss",
     "LayerEWC",
+    "LinkPredictionLoss",
+    "LocalContrastiveLoss",
     "Loss",
     "LossResult",
+    "MultiHopContrastiveLoss",
+    "MultiHopGradients",
+    "NeighborContrastiveLoss",
     "NormGradients",
     "NormLoss",
     "OrthogonalityGradients",
@@ -42,6 +57,8 @@ __all__ = [
     "SparsityGradients",
     "SparsityLoss",
     "TemperatureProfile",
+    "TripletGradients",
+    "TripletLoss",
     "fisher_diagonal",
     "names",
     "project_to_sphere",

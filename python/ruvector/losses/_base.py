@@ -106,7 +106,8 @@ class Loss:
 
     Losses are frozen dataclasses: options are checked when one is made, two with equal options are
     equal, and :meth:`replace` makes a changed copy. Inputs of different float dtypes are promoted
-    to the widest; integers become float32 and lists what NumPy makes of them.
+    to the widest of those that get a gradient; integers become float32 and lists what NumPy makes
+    of them.
     """
 
     name: ClassVar[str]
@@ -218,7 +219,9 @@ def _as_arrays(spec: _Spec, arguments: Sequence[object]) -> list[Array | None]:
             arrays.append(_as_mask(value, entry.name))
         else:
             arrays.append(as_floats(value, entry.name, ndim=entry.ranks))
-    widest = np.result_type(*(a for a in arrays if a is not None and a.dtype.kind == "f"))
+    # What gets no gradient, labels say, must not widen what does.
+    given = [a for entry, a in zip(spec.inputs, arrays, strict=True) if entry.kind == "embeddings"]
+    widest = np.result_type(*(array for array in given if array is not None))
     return [
         array.astype(widest, copy=False) if array is not None and array.dtype.kind == "f" else array
         for array in arrays

@@ -161,6 +161,36 @@ pub fn norm<T: Real>(row: &[T]) -> f64 {
     largest * squares.sqrt()
 }
 
+/// `a·b`, added in `f64` where the type's own sum leaves its range.
+pub fn dot<T: Real>(a: &Row<'_, T>, b: &Row<'_, T>) -> f64 {
+    let fast = simd::table::<T>().dot(a.values, b.values).wide();
+    if fast.is_finite() {
+        return fast;
+    }
+    dot_wide(a, b)
+}
+
+/// `|a - b|`. Squares that would leave the type's range are added in `f64` after scaling.
+pub fn distance<T: Real>(a: &[T], b: &[T]) -> f64 {
+    let fast = simd::table::<T>().squared_l2(a, b).wide().sqrt();
+    if ordinary(fast) {
+        return fast;
+    }
+    let differences = || a.iter().zip(b).map(|(x, y)| x.wide() - y.wide());
+    let largest = differences().fold(0.0, |top: f64, x| {
+        if x.abs() > top || x.is_nan() {
+            x.abs()
+        } else {
+            top
+        }
+    });
+    if largest == 0.0 || !largest.is_finite() {
+        return largest;
+    }
+    let squares: f64 = differences().map(|x| (x / largest).powi(2)).sum();
+    largest * squares.sqrt()
+}
+
 fn dot_wide<T: Real>(a: &Row<'_, T>, b: &Row<'_, T>) -> f64 {
     let pairs = a.values.iter().zip(b.values);
     pairs.map(|(x, y)| x.wide() * y.wide()).sum()
@@ -188,6 +218,18 @@ mod tests {
         assert!(!norm(&[f32::NAN, 1.0]).is_finite());
         assert!(!norm(&[1.0, f32::INFINITY, 2.0]).is_finite());
         assert!((norm(&[3e200, 4e200]) - 5e200).abs() < 1e190);
+    }
+
+    #[test]
+    fn distances_and_products_survive_extreme_values() {
+        for scale in [0.0, 1e-30f32, 1e-3, 1.0, 1e30] {
+            let (a, b) = ([4.0 * scale, scale], [scale, 5.0 * scale]);
+            let want = 5.0 * f64::from(scale);
+            assert!((distance(&a, &b) - want).abs() <= 1e-6 * want);
+            let product = dot(&Row::new(&a), &Row::new(&b));
+            assert!((product - 9.0 * f64::from(scale).powi(2)).abs() <= 1e-6 * product + 1e-38);
+        }
+        assert!(distance(&[f32::NAN, 1.0], &[0.0, 1.0]).is_nan());
     }
 
     #[test]

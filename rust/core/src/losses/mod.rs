@@ -4,18 +4,25 @@
 
 mod cca_ssg;
 mod contract;
+mod distillation;
 mod ewc;
 mod head;
 mod inbatch;
 mod infonce;
 mod inputs;
 mod laplacian;
+mod link_prediction;
 mod links;
+mod local_contrastive;
+mod multi_hop;
+mod neighbor_contrastive;
 mod norm;
 mod orthogonality;
+mod pairs;
 mod rows;
 mod sparsity;
 mod sweep;
+mod triplet;
 
 pub use contract::{
     Call, Domain, Input, Kind, Loss, OptionValue, Options, Outcome, Reduction, Setting, Spec,
@@ -37,6 +44,12 @@ pub static REGISTRY: &[Entry] = &[
     entry::<norm::Norm>(),
     entry::<orthogonality::Orthogonality>(),
     entry::<sparsity::Sparsity>(),
+    entry::<distillation::Distillation>(),
+    entry::<link_prediction::LinkPrediction>(),
+    entry::<local_contrastive::LocalContrastive>(),
+    entry::<multi_hop::MultiHop>(),
+    entry::<neighbor_contrastive::NeighborContrastive>(),
+    entry::<triplet::Triplet>(),
 ];
 
 /// A registered loss.

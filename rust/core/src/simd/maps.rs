@@ -51,6 +51,10 @@ every_level!(
     pull, pull_body, (alpha: T, beta: T, a: &[T], x: &[T], to_a: &mut [T], to_x: &mut [T])
 );
 every_level!(
+    /// `y += factor · (a - b)`.
+    add_difference, add_difference_body, (factor: T, a: &[T], b: &[T], y: &mut [T])
+);
+every_level!(
     /// Multiplies every value by `factor`.
     scale, scale_body, (factor: T, values: &mut [T])
 );
@@ -101,6 +105,13 @@ fn pull_body<T: Real>(alpha: T, beta: T, a: &[T], x: &[T], to_a: &mut [T], to_x:
     for (((&a, &x), to_a), to_x) in a.iter().zip(x).zip(to_a).zip(to_x) {
         *to_x = alpha * a + beta * x;
         *to_a += alpha * x;
+    }
+}
+
+#[inline(always)]
+fn add_difference_body<T: Real>(factor: T, a: &[T], b: &[T], y: &mut [T]) {
+    for ((&a, &b), y) in a.iter().zip(b).zip(y) {
+        *y += factor * (a - b);
     }
 }
 
