@@ -34,6 +34,8 @@ class Sample(NamedTuple):
 class Case(NamedTuple):
     golden: dict[str, Callable[[str], Golden]]
     sample: Callable[[np.random.Generator], Sample]
+    # The value of a sample by the definition, for losses without golden cases.
+    reference: Callable[..., Any] | None = None
 
 
 def arrays_of(name: str) -> dict[str, dict[str, np.ndarray]]:
@@ -159,3 +161,7 @@ CASES: dict[str, Case] = {
         _cca_ssg_sample,
     ),
 }
+
+from task_loss_cases import CASES as _TASK_CASES  # noqa: E402 - uses what stands above
+
+CASES |= _TASK_CASES

@@ -10,6 +10,8 @@ use crate::real::Real;
 pub enum Kind {
     /// Floats that get a gradient.
     Embeddings,
+    /// Floats that get a gradient and are never rows of a table, such as a weight matrix.
+    Parameters,
     /// Floats that get none.
     Floats,
     /// `i64`.
@@ -21,10 +23,15 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Embeddings => "embeddings",
+            Self::Parameters => "parameters",
             Self::Floats => "floats",
             Self::Indices => "indices",
             Self::Mask => "mask",
         }
+    }
+
+    pub fn has_gradient(self) -> bool {
+        matches!(self, Self::Embeddings | Self::Parameters)
     }
 }
 

@@ -2,13 +2,29 @@
 //!
 //! To add one: a file that implements [`Loss`], and a line in [`REGISTRY`].
 
+mod adjacency;
+mod angles;
+mod barlow;
 mod cca_ssg;
+mod classes;
+mod columns;
 mod contract;
+mod edge_bce;
+mod features;
 mod head;
 mod inbatch;
+mod infomax;
 mod infonce;
 mod inputs;
+mod lengths;
+mod linear;
+mod logistic;
+mod pooling;
+mod softmax;
 mod sweep;
+#[cfg(test)]
+mod testing;
+mod vicreg;
 
 pub use contract::{
     Call, Domain, Input, Kind, Loss, OptionValue, Options, Outcome, Reduction, Setting, Spec,
@@ -25,6 +41,18 @@ pub static REGISTRY: &[Entry] = &[
     entry::<infonce::InfoNce>(),
     entry::<inbatch::InBatch>(),
     entry::<cca_ssg::CcaSsg>(),
+    entry::<adjacency::Adjacency>(),
+    entry::<adjacency::ListedPairs>(),
+    entry::<angles::AnglePreservation>(),
+    entry::<barlow::BarlowTwins>(),
+    entry::<classes::GraphClasses>(),
+    entry::<classes::NodeClasses>(),
+    entry::<edge_bce::EdgeBce>(),
+    entry::<features::Features>(),
+    entry::<infomax::Infomax>(),
+    entry::<lengths::Curvature>(),
+    entry::<lengths::DistancePreservation>(),
+    entry::<vicreg::VicReg>(),
 ];
 
 /// A registered loss.
