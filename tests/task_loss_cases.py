@@ -249,7 +249,7 @@ def _angles_reference(loss, inputs, keywords):
     items = []
     for vertex, first, second, wanted in zip(*keywords.values(), strict=True):
         u, v = z[first] - z[vertex], z[second] - z[vertex]
-        error = abs(u @ v / (np.linalg.norm(u) * np.linalg.norm(v)) - wanted)
+        error = abs(u @ v / max(np.linalg.norm(u) * np.linalg.norm(v), 1e-8) - wanted)
         if loss.penalty == "squared":
             items.append(error**2)
         else:

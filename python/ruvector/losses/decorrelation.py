@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy.typing as npt
 
-from ruvector.losses._base import Array, Loss, LossResult, Reduction, Value
+from ruvector.losses._base import Array, IndexedGradients, Loss, LossResult, Reduction, Value
 
 __all__ = ["BarlowTwinsGradients", "BarlowTwinsLoss", "VICRegGradients", "VICRegLoss"]
 
@@ -110,6 +110,33 @@ class BarlowTwinsLoss(Loss):
             ``value, gradients``, with the number of rows as ``active``.
         """
         return self._value_and_grad(BarlowTwinsGradients, out, first, second)
+
+    def value_and_grad_indexed(
+        self,
+        embeddings: npt.ArrayLike,
+        first: npt.ArrayLike,
+        second: npt.ArrayLike,
+        *,
+        out: Array | None = None,
+    ) -> LossResult[IndexedGradients]:
+        """Return the loss on rows of one table and the table's gradient.
+
+        Parameters
+        ----------
+        embeddings : array_like of float, shape (n, d)
+            The table.
+        first, second : array_like of int, shape (B,)
+            Rows of the table. A row may appear any number of times; its gradients add up, always
+            in the same order.
+        out : ndarray, optional
+            Array of the table's shape and dtype that is overwritten with the gradient.
+
+        Returns
+        -------
+        LossResult
+            Its gradients have the one field ``embeddings``, shape (n, d).
+        """
+        return self._value_and_grad_indexed(embeddings, out, first, second)
 
 
 class VICRegGradients(NamedTuple):
@@ -223,3 +250,30 @@ class VICRegLoss(Loss):
             ``value, gradients``, with the number of rows as ``active``.
         """
         return self._value_and_grad(VICRegGradients, out, first, second)
+
+    def value_and_grad_indexed(
+        self,
+        embeddings: npt.ArrayLike,
+        first: npt.ArrayLike,
+        second: npt.ArrayLike,
+        *,
+        out: Array | None = None,
+    ) -> LossResult[IndexedGradients]:
+        """Return the loss on rows of one table and the table's gradient.
+
+        Parameters
+        ----------
+        embeddings : array_like of float, shape (n, d)
+            The table.
+        first, second : array_like of int, shape (B,)
+            Rows of the table. A row may appear any number of times; its gradients add up, always
+            in the same order.
+        out : ndarray, optional
+            Array of the table's shape and dtype that is overwritten with the gradient.
+
+        Returns
+        -------
+        LossResult
+            Its gradients have the one field ``embeddings``, shape (n, d).
+        """
+        return self._value_and_grad_indexed(embeddings, out, first, second)
