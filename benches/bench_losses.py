@@ -82,6 +82,25 @@ def _triplet():
     return losses.TripletLoss(), (x, x[::-1], np.roll(x, 1, axis=0))
 
 
+def _rows(count, *shape):
+    """Row numbers below `count`."""
+    return np.random.default_rng(1).integers(0, count, shape)
+
+
+def _named(loss, shapes, indices):
+    """Return a loss with float inputs of these shapes and row numbers below and of a length."""
+    return lambda: (
+        loss,
+        {name: _normal(*shape) for name, shape in shapes.items()}
+        | {name: _rows(*size) for name, size in indices.items()},
+    )
+
+
+NODES, EDGES = 100_000, 500_000
+TABLE = {"embeddings": (NODES, 128)}
+ENDS = {"src": (NODES, EDGES), "dst": (NODES, EDGES)}
+VIEWS = {"first": (4096, 256), "second": (4096, 256)}
+
 CASES = {"infonce": _infonce, "inbatch_infonce": _inbatch, "cca_ssg": _cca_ssg}
 CASES |= {
     "ewc": _ewc,
@@ -89,13 +108,55 @@ CASES |= {
     "norm": _norm,
     "orthogonality": _orthogonality,
     "sparsity": _sparsity,
+    "distillation": _distillation,
+    "link_prediction": _link_prediction,
+    "local_contrastive": _local_contrastive,
+    "multi_hop": _multi_hop,
+    "neighbor_contrastive": _neighbor_contrastive,
+    "triplet": _triplet,
 }
-CASES["distillation"] = _distillation
-CASES["link_prediction"] = _link_prediction
-CASES["local_contrastive"] = _local_contrastive
-CASES["multi_hop"] = _multi_hop
-CASES["neighbor_contrastive"] = _neighbor_contrastive
-CASES["triplet"] = _triplet
+CASES |= {
+    loss.name: _named(loss, shapes, indices)
+    for loss, shapes, indices in [
+        (
+            losses.AdjacencyReconstructionLoss(),
+            {"embeddings": (4096, 128)},
+            {"src": (4096, 20_000), "dst": (4096, 20_000)},
+        ),
+        (
+            losses.EdgeReconstructionLoss(),
+            TABLE,
+            ENDS | {"negative_src": (NODES, EDGES), "negative_dst": (NODES, EDGES)},
+        ),
+        (
+            losses.FeatureReconstructionLoss(),
+            {"embeddings": (10_000, 128), "weight": (128, 1000), "bias": (1000,)}
+            | {"target": (10_000, 1000)},
+            {},
+        ),
+        (
+            losses.DeepGraphInfomaxLoss(),
+            {"states": (NODES, 128), "corrupted": (NODES, 128), "weight": (128, 128)},
+            {},
+        ),
+        (losses.NodeClassificationLoss(), {"logits": (NODES, 64)}, {"labels": (64, NODES)}),
+        (
+            losses.GraphClassificationLoss(),
+            TABLE | {"weight": (128, 10), "bias": (10,)},
+            {"graphs": (1000, NODES), "labels": (10, 1000)},
+        ),
+        (losses.EdgeBCELoss(), {"logits": (EDGES,)}, {"labels": (2, EDGES)}),
+        (losses.DistancePreservationLoss(), TABLE, ENDS | {"distances": (5, EDGES)}),
+        (
+            losses.AnglePreservationLoss(),
+            TABLE,
+            dict.fromkeys(("vertex", "first", "second"), (NODES, EDGES)) | {"cosines": (2, EDGES)},
+        ),
+        (losses.CurvatureLoss(), TABLE, ENDS | {"curvature": (2, EDGES)}),
+        (losses.BarlowTwinsLoss(), VIEWS, {}),
+        (losses.VICRegLoss(), VIEWS, {}),
+    ]
+}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -35,6 +35,8 @@ class Sample(NamedTuple):
 class Case(NamedTuple):
     golden: dict[str, Callable[[str], Golden]]
     sample: Callable[[np.random.Generator], Sample]
+    # The value of a sample by the definition, for losses without golden cases.
+    reference: Callable[..., Any] | None = None
 
 
 def arrays_of(name: str) -> dict[str, dict[str, np.ndarray]]:
@@ -427,3 +429,7 @@ CASES: dict[str, Case] = {
         _triplet_sample,
     ),
 }
+
+from task_loss_cases import CASES as _TASK_CASES  # noqa: E402 - uses what stands above
+
+CASES |= _TASK_CASES

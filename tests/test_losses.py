@@ -51,6 +51,14 @@ def test_float32_equals_the_golden_case(name, case):
         np.testing.assert_allclose(got, want, rtol=2e-5, atol=factor * np.abs(want).max())
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if CASES[name].reference])
+def test_values_equal_the_definition(name):
+    for loss, inputs, keywords in samples(name, 150):
+        want = CASES[name].reference(loss, inputs, keywords)
+        got = loss(*inputs.values(), **keywords)
+        np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_equal_central_differences(name):
     for seed, (loss, inputs, keywords) in enumerate(samples(name, 150)):

@@ -31,6 +31,7 @@ PYTHON = (
     "linalg",
     "graph graph_checks graph_files",
     "splits",
+    "curvature",
     "smoothing | spectral",
     "losses | mining | index",
     "optim",

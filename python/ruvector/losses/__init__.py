@@ -6,11 +6,33 @@ each embedding input, by name.
 
 from ruvector.losses._base import SPECS as _SPECS
 from ruvector.losses._base import IndexedGradients, Loss, LossResult, Reduction
+from ruvector.losses.adjacency import (
+    AdjacencyReconstructionGradients,
+    AdjacencyReconstructionLoss,
+    EdgeReconstructionGradients,
+    EdgeReconstructionLoss,
+)
 from ruvector.losses.cca_ssg import CCASSGGradients, CCASSGLoss
 from ruvector.losses.consolidation import EWC, EWCResult, LayerEWC, fisher_diagonal
+from ruvector.losses.decorrelation import (
+    BarlowTwinsGradients,
+    BarlowTwinsLoss,
+    VICRegGradients,
+    VICRegLoss,
+)
 from ruvector.losses.distillation import DistillationGradients, DistillationLoss
 from ruvector.losses.ewc import EWCGradients, EWCLoss
+from ruvector.losses.features import FeatureReconstructionGradients, FeatureReconstructionLoss
+from ruvector.losses.geometric import (
+    AnglePreservationGradients,
+    AnglePreservationLoss,
+    CurvatureGradients,
+    CurvatureLoss,
+    DistancePreservationGradients,
+    DistancePreservationLoss,
+)
 from ruvector.losses.inbatch import InBatchGradients, InBatchInfoNCELoss
+from ruvector.losses.infomax import DeepGraphInfomaxGradients, DeepGraphInfomaxLoss
 from ruvector.losses.infonce import InfoNCEGradients, InfoNCELoss
 from ruvector.losses.laplacian import LaplacianGradients, LaplacianLoss
 from ruvector.losses.links import LinkPredictionLoss, LocalContrastiveLoss
@@ -23,17 +45,45 @@ from ruvector.losses.norm import NormGradients, NormLoss, project_to_sphere
 from ruvector.losses.orthogonality import OrthogonalityGradients, OrthogonalityLoss
 from ruvector.losses.profile import TemperatureProfile, temperature_profile
 from ruvector.losses.sparsity import SparsityGradients, SparsityLoss
+from ruvector.losses.tasks import (
+    EdgeBCEGradients,
+    EdgeBCELoss,
+    GraphClassificationGradients,
+    GraphClassificationLoss,
+    NodeClassificationGradients,
+    NodeClassificationLoss,
+)
 from ruvector.losses.triplet import TripletGradients, TripletLoss
 
 __all__ = [
     "EWC",
+    "AdjacencyReconstructionGradients",
+    "AdjacencyReconstructionLoss",
+    "AnglePreservationGradients",
+    "AnglePreservationLoss",
+    "BarlowTwinsGradients",
+    "BarlowTwinsLoss",
     "CCASSGGradients",
     "CCASSGLoss",
+    "CurvatureGradients",
+    "CurvatureLoss",
+    "DeepGraphInfomaxGradients",
+    "DeepGraphInfomaxLoss",
+    "DistancePreservationGradients",
+    "DistancePreservationLoss",
     "DistillationGradients",
     "DistillationLoss",
     "EWCGradients",
     "EWCLoss",
     "EWCResult",
+    "EdgeBCEGradients",
+    "EdgeBCELoss",
+    "EdgeReconstructionGradients",
+    "EdgeReconstructionLoss",
+    "FeatureReconstructionGradients",
+    "FeatureReconstructionLoss",
+    "GraphClassificationGradients",
+    "GraphClassificationLoss",
     "InBatchGradients",
     "InBatchInfoNCELoss",
     "IndexedGradients",
@@ -49,6 +99,8 @@ __all__ = [
     "MultiHopContrastiveLoss",
     "MultiHopGradients",
     "NeighborContrastiveLoss",
+    "NodeClassificationGradients",
+    "NodeClassificationLoss",
     "NormGradients",
     "NormLoss",
     "OrthogonalityGradients",
@@ -59,6 +111,8 @@ __all__ = [
     "TemperatureProfile",
     "TripletGradients",
     "TripletLoss",
+    "VICRegGradients",
+    "VICRegLoss",
     "fisher_diagonal",
     "names",
     "project_to_sphere",

@@ -17,6 +17,9 @@ Reduction: TypeAlias = Literal["mean", "sum", "none"]
 Value: TypeAlias = float | npt.NDArray[np.float64]
 Array: TypeAlias = npt.NDArray[Any]
 
+# Kinds of inputs that get a gradient; only embeddings may be rows of a table.
+_WITH_GRADIENT = ("embeddings", "parameters")
+
 L = TypeVar("L", bound="Loss")
 G = TypeVar("G")
 
@@ -68,7 +71,7 @@ class LossResult(tuple[Value, G]):
     value : float or ndarray of float64
         An array with one entry an item where the reduction is ``"none"``.
     gradients : NamedTuple
-        One array for each embedding input, of its shape and dtype; None where the input was None.
+        One array for each input with a gradient, of its shape and dtype; None where that was None.
     active : int
         Number of items that contributed.
     """
@@ -150,7 +153,7 @@ class Loss:
         inputs = {
             entry.name: array
             for entry, array in zip(spec.inputs, arrays, strict=True)
-            if entry.kind == "embeddings"
+            if entry.kind in _WITH_GRADIENT
         }
         if out is None:
             buffers = [None if array is None else np.empty_like(array) for array in inputs.values()]
@@ -219,9 +222,14 @@ def _as_arrays(spec: _Spec, arguments: Sequence[object]) -> list[Array | None]:
             arrays.append(_as_mask(value, entry.name))
         else:
             arrays.append(as_floats(value, entry.name, ndim=entry.ranks))
-    # What gets no gradient, labels say, must not widen what does.
-    given = [a for entry, a in zip(spec.inputs, arrays, strict=True) if entry.kind == "embeddings"]
-    widest = np.result_type(*(array for array in given if array is not None))
+    # What gets no gradient is cast to what does: a list of weights changes nobody's precision.
+    widest = np.result_type(
+        *(
+            array
+            for entry, array in zip(spec.inputs, arrays, strict=True)
+            if array is not None and entry.kind in _WITH_GRADIENT
+        )
+    )
     return [
         array.astype(widest, copy=False) if array is not None and array.dtype.kind == "f" else array
         for array in arrays

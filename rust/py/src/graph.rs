@@ -4,6 +4,7 @@ use numpy::{Element, IntoPyArray, PyArray1, PyArray2, PyArrayMethods};
 use numpy::{PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use ruvector_core::graph::csr::Csr;
+use ruvector_core::graph::curvature;
 use ruvector_core::graph::spmm::spmm;
 use ruvector_core::graph::transpose::transpose;
 use ruvector_core::real::Real;
@@ -93,6 +94,38 @@ fn csr_check(
         .map_err(|error| to_python(py, error))
 }
 
+/// Forman's curvature of the edges of a symmetric matrix, upper ends after lower ones.
+#[pyfunction]
+fn forman_curvature<'py>(
+    py: Python<'py>,
+    indptr: Indptr<'py>,
+    indices: Indices<'py>,
+    triangles: bool,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let (indptr, indices) = (slice(&indptr, "indptr")?, slice(&indices, "indices")?);
+    let rows = indptr.len().saturating_sub(1);
+    let values = enter(py, 64 * indices.len(), |workers| {
+        curvature::forman(Csr::new(indptr, indices, None, rows)?, triangles, workers)
+    })?;
+    Ok(values.into_pyarray(py))
+}
+
+/// Ollivier's curvature of the edges of a symmetric matrix, upper ends after lower ones.
+#[pyfunction]
+fn ollivier_curvature<'py>(
+    py: Python<'py>,
+    indptr: Indptr<'py>,
+    indices: Indices<'py>,
+    laziness: f64,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let (indptr, indices) = (slice(&indptr, "indptr")?, slice(&indices, "indices")?);
+    let rows = indptr.len().saturating_sub(1);
+    let values = enter(py, 4096 * indices.len(), |workers| {
+        curvature::ollivier(Csr::new(indptr, indices, None, rows)?, laziness, workers)
+    })?;
+    Ok(values.into_pyarray(py))
+}
+
 /// One Python function for each element type.
 macro_rules! typed {
     ($scalar:ty, $matmul:ident, $transpose:ident) => {
@@ -131,5 +164,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(csr_matmul_f64, module)?)?;
     module.add_function(wrap_pyfunction!(csr_transpose_f32, module)?)?;
     module.add_function(wrap_pyfunction!(csr_transpose_f64, module)?)?;
+    module.add_function(wrap_pyfunction!(forman_curvature, module)?)?;
+    module.add_function(wrap_pyfunction!(ollivier_curvature, module)?)?;
     Ok(())
 }

@@ -49,7 +49,7 @@ impl<'py, T: Element> Borrowed<'py, T> {
             return Ok(Self::Absent);
         };
         Ok(match kind {
-            Kind::Embeddings | Kind::Floats => Self::Floats(array.extract()?),
+            Kind::Embeddings | Kind::Parameters | Kind::Floats => Self::Floats(array.extract()?),
             Kind::Indices => Self::Indices(array.extract()?),
             Kind::Columns => Self::Columns(array.extract()?),
             Kind::Mask => Self::Mask(array.extract()?),
@@ -84,7 +84,7 @@ fn view<'a, V: Element>(
 }
 
 /// A loss's value, or one an item, and its number of active items. With `out`, one array an
-/// embedding input or None where that is absent, the gradients as well.
+/// input with a gradient or None where that is absent, the gradients as well.
 #[pyfunction]
 #[pyo3(signature = (name, options, inputs, reduction, out))]
 fn loss<'py>(

@@ -1,5 +1,6 @@
 //! Sparse matrices and graphs.
 
 pub mod csr;
+pub mod curvature;
 pub mod spmm;
 pub mod transpose;

@@ -10,6 +10,8 @@ use crate::real::Real;
 pub enum Kind {
     /// Floats that get a gradient.
     Embeddings,
+    /// Floats that get a gradient and are never rows of a table, such as a weight matrix.
+    Parameters,
     /// Floats that get none.
     Floats,
     /// `i64`.
@@ -23,11 +25,16 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Embeddings => "embeddings",
+            Self::Parameters => "parameters",
             Self::Floats => "floats",
             Self::Indices => "indices",
             Self::Columns => "columns",
             Self::Mask => "mask",
         }
+    }
+
+    pub fn has_gradient(self) -> bool {
+        matches!(self, Self::Embeddings | Self::Parameters)
     }
 }
 

@@ -119,7 +119,9 @@ impl<'a, T: Real> Inputs<'a, T> {
         for (input, argument) in spec.inputs.iter().zip(arguments) {
             let shape = match (input.kind, argument) {
                 (_, Argument::Absent) if input.optional => continue,
-                (Kind::Embeddings | Kind::Floats, Argument::Floats(array)) => array.shape,
+                (Kind::Embeddings | Kind::Parameters | Kind::Floats, Argument::Floats(array)) => {
+                    array.shape
+                }
                 (Kind::Indices, Argument::Indices(array)) => array.shape,
                 (Kind::Columns, Argument::Columns(array)) => array.shape,
                 (Kind::Mask, Argument::Mask(array)) => array.shape,
@@ -234,7 +236,7 @@ impl<'a, T: Real> Inputs<'a, T> {
     }
 }
 
-/// Where the gradients go: one buffer an [`Kind::Embeddings`] input, as long as the input, empty
+/// Where the gradients go: one buffer an input that [`Kind::has_gradient`], as long as the input, empty
 /// where the input is absent. What they hold before is overwritten.
 pub struct Gradients<'a, T> {
     buffers: Vec<(&'static str, &'a mut [T])>,
@@ -247,7 +249,7 @@ impl<'a, T: Real> Gradients<'a, T> {
             .inputs
             .iter()
             .zip(inputs.arguments)
-            .filter(|(input, _)| input.kind == Kind::Embeddings)
+            .filter(|(input, _)| input.kind.has_gradient())
             .map(|(input, argument)| match argument {
                 Argument::Floats(array) => (input.name, array.data.len()),
                 _ => (input.name, 0),
@@ -257,7 +259,7 @@ impl<'a, T: Real> Gradients<'a, T> {
         if !lengths.eq(buffers.iter().map(|buffer| buffer.len())) {
             return Err(Error::invalid(
                 "out",
-                "must hold one buffer for each embedding input, of the input's shape",
+                "must hold one buffer for each input with a gradient, of the input's shape",
             ));
         }
         let names = wanted.into_iter().map(|(name, _)| name);

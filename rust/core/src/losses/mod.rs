@@ -2,27 +2,43 @@
 //!
 //! To add one: a file that implements [`Loss`], and a line in [`REGISTRY`].
 
+mod adjacency;
+mod angles;
+mod barlow;
 mod cca_ssg;
+mod classes;
+mod columns;
 mod contract;
 mod distillation;
+mod edge_bce;
 mod ewc;
+mod features;
 mod head;
 mod inbatch;
+mod infomax;
 mod infonce;
 mod inputs;
 mod laplacian;
+mod lengths;
+mod linear;
 mod link_prediction;
 mod links;
 mod local_contrastive;
+mod logistic;
 mod multi_hop;
 mod neighbor_contrastive;
 mod norm;
 mod orthogonality;
 mod pairs;
+mod pooling;
 mod rows;
+mod softmax;
 mod sparsity;
 mod sweep;
+#[cfg(test)]
+mod testing;
 mod triplet;
+mod vicreg;
 
 pub use contract::{
     Call, Domain, Input, Kind, Loss, OptionValue, Options, Outcome, Reduction, Setting, Spec,
@@ -50,6 +66,18 @@ pub static REGISTRY: &[Entry] = &[
     entry::<multi_hop::MultiHop>(),
     entry::<neighbor_contrastive::NeighborContrastive>(),
     entry::<triplet::Triplet>(),
+    entry::<adjacency::Adjacency>(),
+    entry::<adjacency::ListedPairs>(),
+    entry::<angles::AnglePreservation>(),
+    entry::<barlow::BarlowTwins>(),
+    entry::<classes::GraphClasses>(),
+    entry::<classes::NodeClasses>(),
+    entry::<edge_bce::EdgeBce>(),
+    entry::<features::Features>(),
+    entry::<infomax::Infomax>(),
+    entry::<lengths::Curvature>(),
+    entry::<lengths::DistancePreservation>(),
+    entry::<vicreg::VicReg>(),
 ];
 
 /// A registered loss.
