@@ -144,7 +144,8 @@ fn is_at(_: &File, _: &Path) -> bool {
     true
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::super::leftovers::remove_if_free;
     use super::*;

@@ -60,10 +60,9 @@ impl Nearest {
         candidate: Candidate,
         is_copied: impl Fn(&[(Candidate, bool)]) -> bool,
     ) {
-        if self.entries.len() >= self.size + self.spare {
-            if self.entries.last().is_none_or(|last| candidate >= last.0) {
-                return;
-            }
+        let is_filled = self.entries.len() >= self.size + self.spare;
+        if is_filled && self.entries.last().is_none_or(|last| candidate >= last.0) {
+            return;
         }
         let position = self.entries.partition_point(|entry| entry.0 < candidate);
         let ties = |at: usize| {
@@ -74,7 +73,7 @@ impl Nearest {
             self.refused += 1;
             return;
         }
-        if self.entries.len() >= self.size + self.spare {
+        if is_filled {
             self.entries.pop();
         }
         self.entries.insert(position, (candidate, false));
