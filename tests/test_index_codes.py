@@ -162,3 +162,8 @@ def test_what_is_measured_again_is_counted(ef):
     walked = index.search_stats(queries, ef=10, where=most)
     assert (walked.hops > 0).all()
     assert (walked.remeasured >= 10).all()
+    few = np.arange(CODED) < 4000
+    scanned = index.search_stats(queries, ef=100, where=few)
+    assert (scanned.hops == 0).all()
+    assert (scanned.distances == 4000).all()
+    assert (scanned.remeasured == 0).all()

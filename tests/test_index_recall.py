@@ -133,6 +133,27 @@ def test_many_equal_rows_do_not_hide_the_others(order):
     assert (index.search(equal[:1], 100).distances == 0).all()
 
 
+@pytest.mark.parametrize(("ef", "least"), [(32, 0.77), (64, 0.9)])
+def test_many_equal_rows_do_not_hide_the_others_from_a_filter(ef, least):
+    rng = np.random.default_rng(7)
+    data = rng.standard_normal((20200, 32), dtype=np.float32)
+    others, queries = data[:20000], data[20000:]
+    vectors = np.concatenate([np.zeros((2000, 32), np.float32), others])
+    index, exact = HNSW(32, metric="l2"), FlatIndex(32, metric="l2")
+    index.add(vectors)
+    exact.add(vectors)
+    where = rng.random(len(vectors)) < 0.9
+    found = index.search(queries, 10, ef=ef, where=where)
+    truth = exact.search(queries, 10, where=where)
+    assert (index.search_stats(queries, 10, ef=ef, where=where).hops > 0).all()
+    assert (found.distances <= truth.distances[:, 9:] * 1.00001).mean() >= least
+    # Where nothing else is allowed they are all found.
+    only = np.arange(len(vectors)) < 2000
+    alone = index.search(queries[:20], 100, ef=100, where=only)
+    assert (alone.counts == 100).all()
+    assert (alone.ids < 2000).all()
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_rows_that_are_stored_a_hundred_times_are_found(metric):
     shares = []

@@ -62,7 +62,8 @@ class SearchStats(NamedTuple):
         from the vectors.
     remeasured : ndarray of int64, shape (n,)
         Distances from the vectors that were computed beside these because codes came before: one
-        for each vector in view when a walk ends. 0 where the index has no codes.
+        for each vector in view when a walk ends. 0 where the index has no codes. Where all rows
+        were compared instead, by their codes, those measured once more are not counted.
     """
 
     hops_mean: float

@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::path::Path;
 
-use super::atomic::STEM;
+use super::atomic::{STEM, is_at};
 
 /// Removes what saves to `target` have left in its `directory`, as far as that is certain: the
 /// name is one that only such a save gives, its process does not exist on this machine, and
@@ -27,8 +27,8 @@ pub(super) fn sweep(target: &Path, directory: &Path) {
             continue;
         };
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        if is_file && !Path::new("/proc").join(process).exists() && is_free(&entry.path()) {
-            let _ = fs::remove_file(entry.path());
+        if is_file && !Path::new("/proc").join(process).exists() {
+            remove_if_free(&entry.path());
         }
     }
 }
@@ -44,10 +44,15 @@ fn process_of<'a>(found: &'a str, name: &str) -> Option<&'a str> {
     (is_number(process) && is_number(number)).then_some(process)
 }
 
-fn is_free(path: &Path) -> bool {
+/// Removes a file that nobody has locked; whether it did.
+pub(super) fn remove_if_free(path: &Path) -> bool {
     // Locks over a network want the file open for writing.
-    let opened = OpenOptions::new().write(true).open(path);
-    opened.is_ok_and(|file| file.try_lock().is_ok())
+    let Ok(file) = OpenOptions::new().write(true).open(path) else {
+        return false;
+    };
+    // The lock is held until the file is gone, so that whoever has just made it sees one or the
+    // other. Since it was opened it may have got its own name, and another this one.
+    file.try_lock().is_ok() && is_at(&file, path) && fs::remove_file(path).is_ok()
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ pub struct Effort {
     pub hops: Vec<i64>,
     /// Distances computed, by codes where there are any, those of a scan included.
     pub distances: Vec<i64>,
-    /// Distances that were computed once more, from the vectors, because codes gave them.
+    /// Distances that were computed once more, from the vectors, because codes gave them. Those of
+    /// a scan are not counted: how many it takes depends on what it finds.
     pub remeasured: Vec<i64>,
 }
 

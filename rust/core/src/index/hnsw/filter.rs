@@ -25,7 +25,7 @@ use super::graph::EMPTY;
 use super::marks::Marks;
 use super::nearest::Nearest;
 use super::scratch::{Entry, Scratch as Walking};
-use super::search::{SPARE, pool_size};
+use super::search::{SPARE, copies, pool_size};
 use super::walk;
 use crate::index::candidate::Candidate;
 
@@ -213,6 +213,7 @@ impl Hnsw {
             ef,
             far: (!self.is_few(sieve.allowed.count(), FURTHER * ef)).then_some(FURTHER * ef),
         };
+        walk.base.copies = copies(places.len(), ef);
         self.scratches.with(|walking| {
             self.rows
                 .aim_at(query, &mut walking.work, &mut walking.query);
@@ -300,7 +301,7 @@ impl<C: Count> Walk<'_, C> {
                     return true;
                 }
                 if std::mem::replace(&mut seeded, true) {
-                    return false;
+                    return pool.would_be_full();
                 }
                 self.seed(query, marks, pool, walking);
                 continue;
@@ -399,12 +400,16 @@ impl<C: Count> Walk<'_, C> {
         self.compare(query, pool, walking);
     }
 
-    /// Lets the fresh rows into a pool.
+    /// Lets the fresh rows into a pool, equal ones as far as there is room for them.
     #[inline(always)]
     fn compare(&self, query: &[f32], pool: &mut Nearest, walking: &mut Walking) {
         self.base.measure(query, walking);
         for (&row, &distance) in walking.fresh.iter().zip(&walking.distances) {
-            pool.enter(Candidate::new(distance, row));
+            let candidate = Candidate::new(distance, row);
+            let is_copied = |entries: &[(Candidate, bool)]| {
+                self.base.count_copies(entries, |entry| entry.0, candidate)
+            };
+            pool.enter_unless(candidate, is_copied);
         }
     }
 }

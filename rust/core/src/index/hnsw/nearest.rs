@@ -12,13 +12,15 @@ pub struct Nearest {
     spare: usize,
     /// All before it are expanded.
     cursor: usize,
+    /// Copies that were not let in.
+    refused: usize,
 }
 
 impl Nearest {
     pub fn start(&mut self, size: usize, spare: usize) {
         self.entries.clear();
         (self.size, self.spare) = (size, spare);
-        self.cursor = 0;
+        (self.cursor, self.refused) = (0, 0);
     }
 
     /// Makes room for up to `size` to expand.
@@ -29,6 +31,11 @@ impl Nearest {
     /// Whether there are as many as are expanded.
     pub fn is_full(&self) -> bool {
         self.entries.len() >= self.size
+    }
+
+    /// Whether there would be if copies had not been refused.
+    pub fn would_be_full(&self) -> bool {
+        self.entries.len() + self.refused >= self.size
     }
 
     /// Whether `candidate` would be expanded, as things are.
@@ -42,13 +49,33 @@ impl Nearest {
     /// Puts a candidate in its place; the furthest makes room.
     #[inline(always)]
     pub fn enter(&mut self, candidate: Candidate) {
-        if self.entries.len() >= self.size + self.spare {
-            if self.entries.last().is_none_or(|last| candidate >= last.0) {
-                return;
-            }
-            self.entries.pop();
+        self.enter_unless(candidate, |_| false);
+    }
+
+    /// The same, but refuses one that is as far as another if `is_copied` says that there are as
+    /// many equal rows as there may be.
+    #[inline(always)]
+    pub fn enter_unless(
+        &mut self,
+        candidate: Candidate,
+        is_copied: impl Fn(&[(Candidate, bool)]) -> bool,
+    ) {
+        let is_filled = self.entries.len() >= self.size + self.spare;
+        if is_filled && self.entries.last().is_none_or(|last| candidate >= last.0) {
+            return;
         }
         let position = self.entries.partition_point(|entry| entry.0 < candidate);
+        let ties = |at: usize| {
+            let entry = self.entries.get(at);
+            entry.is_some_and(|entry| entry.0.distance() == candidate.distance())
+        };
+        if (ties(position) || ties(position.wrapping_sub(1))) && is_copied(&self.entries) {
+            self.refused += 1;
+            return;
+        }
+        if is_filled {
+            self.entries.pop();
+        }
         self.entries.insert(position, (candidate, false));
         self.cursor = self.cursor.min(position);
     }

@@ -41,6 +41,11 @@ const BEYOND: usize = 2;
 /// where there were no zero rows.
 const COPIES: usize = 4;
 
+/// How many equal rows a pool of `ef` takes in a search for `k`.
+pub(super) fn copies(k: usize, ef: usize) -> usize {
+    k.max(ef / COPIES).max(1)
+}
+
 /// The least `ef` where none is asked for.
 pub const DEFAULT_EF: usize = 64;
 
@@ -79,7 +84,8 @@ impl Hnsw {
                         .aim_at(vector, &mut scratch.work, &mut scratch.query);
                     if self.rows.has_pending() {
                         let query = (&prepared, query);
-                        self.search_past_pending(query, places, ef, scratch, workers)?;
+                        let scratches = (&mut *scratch, &mut hits);
+                        self.search_past_pending(query, places, ef, scratches, workers)?;
                         continue;
                     }
                     self.search_one(vector, places, ef, scratch, &mut hits, Uncounted);
@@ -89,7 +95,7 @@ impl Hnsw {
         })
     }
 
-    /// What one walk finds, whose code must be the scratch's.
+    /// Fills a query's places with what one walk finds, whose code must be the scratch's.
     pub(super) fn search_one(
         &self,
         query: &[f32],
@@ -99,14 +105,31 @@ impl Hnsw {
         hits: &mut Vec<Hit>,
         count: impl Count,
     ) {
+        self.find(query, places.len(), ef, scratch, hits, count);
+        for (place, &hit) in places.iter_mut().zip(&*hits) {
+            *place = hit;
+        }
+    }
+
+    /// Leaves in `hits` the visible rows that one walk for the `k` nearest finds, nearest first.
+    pub(super) fn find(
+        &self,
+        query: &[f32],
+        k: usize,
+        ef: usize,
+        scratch: &mut Scratch,
+        hits: &mut Vec<Hit>,
+        count: impl Count,
+    ) {
+        hits.clear();
         let Some(entry) = self.graph.entry() else {
             return;
         };
         let mut walk = self.walk_counting(count);
-        walk.copies = places.len().max(ef / COPIES).max(1);
+        walk.copies = copies(k, ef);
         let mut ef = ef;
         if self.rows.coding.codes.is_some() {
-            walk.reach = ef.max(places.len() + BEYOND);
+            walk.reach = ef.max(k + BEYOND);
             ef = walk.reach + SPARE;
         }
         loop {
@@ -117,7 +140,6 @@ impl Hnsw {
             }
             walk.exact = true;
         }
-        hits.clear();
         let found = scratch.pool.iter();
         let found = found.filter(|entry| self.rows.is_live(entry.node() as usize));
         hits.extend(found.map(|entry| Hit {
@@ -126,9 +148,6 @@ impl Hnsw {
         }));
         // The pool is in order but for ties, which it breaks by row number.
         hits.sort_by(|a, b| a.distance.total_cmp(&b.distance).then(a.id.cmp(&b.id)));
-        for (place, &hit) in places.iter_mut().zip(&*hits) {
-            *place = hit;
-        }
     }
 
     /// Replaces distances of codes in the pool by those of the vectors, and no longer in order.

@@ -182,8 +182,9 @@ pub fn select_again(
     if links.len() < choice.capacity || choice.fill < choice.capacity {
         return None;
     }
-    // Those chosen, in order, and those passed over.
-    let (first, rest) = links.split_at(descent(links).map_or(links.len(), |last| last + 1));
+    // Those chosen, in order, and those passed over. Where all are in order it cannot be told how
+    // many were chosen.
+    let (first, rest) = links.split_at(descent(links)? + 1);
     if descent(rest).is_some() {
         return None;
     }
@@ -296,14 +297,10 @@ mod tests {
             let others: Vec<u32> = (2..42).collect();
             let candidates = measure.sorted(&rows, false, 0, &others);
             let links = select(&rows, &candidates, choice, &mut measure, |_| false);
-            // Where the first one passed over is not nearer than the last one chosen, the list does
-            // not tell which it is.
-            let is_clear = links.windows(2).any(|pair| pair[1] < pair[0]);
             let new = measure.sorted(&rows, false, 0, &[1]);
             let kept = |row: u32| row as u64 == 1 + seed % 30;
             let got = select_again(&rows, &links, &new, choice, &mut measure, kept);
             if let Some(got) = got
-                && is_clear
                 && !links.iter().any(|link| kept(link.node()))
             {
                 let mut all = [links, new].concat();

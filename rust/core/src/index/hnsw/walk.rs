@@ -231,14 +231,22 @@ impl<C: Count> Walk<'_, C> {
             let entry = pool.get(at);
             entry.is_some_and(|entry| entry.distance() == candidate.distance())
         };
-        (ties(position) || ties(position.wrapping_sub(1))) && self.count_copies(pool, candidate)
+        (ties(position) || ties(position.wrapping_sub(1)))
+            && self.count_copies(pool, |entry| entry.candidate(), candidate)
     }
 
+    /// The same where others are as far as the candidate, whatever the pool is made of.
     #[cold]
-    fn count_copies(&self, pool: &[Entry], candidate: Candidate) -> bool {
-        let ties = pool.partition_point(|e| e.distance() < candidate.distance());
+    pub fn count_copies<T>(
+        &self,
+        pool: &[T],
+        of: impl Fn(&T) -> Candidate + Copy,
+        candidate: Candidate,
+    ) -> bool {
+        let ties = pool.partition_point(|e| of(e).distance() < candidate.distance());
         let ties = pool[ties..]
             .iter()
+            .map(of)
             .take_while(|e| e.distance() == candidate.distance());
         if ties.clone().count() < self.copies {
             return false;
