@@ -144,9 +144,15 @@ def test_bytes_whose_sums_could_overflow_are_refused():
     longest = np.full((1, 2**17 - 1), -128, np.int8)
     assert similarity.dot(longest, longest) == np.float32(2**14 * (2**17 - 1))
     beyond = np.zeros((1, 2**17), np.int8)
-    for call in (similarity.dot, similarity.cosine_matrix, lambda a, b: similarity.top_k(a, b, 1)):
-        with pytest.raises(InvalidArgumentError, match=r"131072 columns of int8.*float32"):
-            call(beyond, beyond)
+    calls = {
+        "a": (similarity.dot, similarity.cosine_matrix),
+        "queries": (lambda a, b: similarity.top_k(a, b, 1),),
+    }
+    for name, functions in calls.items():
+        for call in functions:
+            match = rf"^{name} has 131072 columns of int8.*float32"
+            with pytest.raises(InvalidArgumentError, match=match):
+                call(beyond, beyond)
 
 
 @pytest.mark.parametrize("name", REFERENCE)
@@ -253,6 +259,53 @@ def test_top_k_of_little():
 def test_top_k_refuses_bad_input(arguments, error, match):
     with pytest.raises(error, match=match):
         similarity.top_k(*arguments)
+
+
+@pytest.mark.parametrize(("n", "m"), [(3, 5000), (40, 700)])
+def test_products_that_overflow_come_last(n, m):
+    rng = np.random.default_rng(0)
+    base = rng.standard_normal((m, 16)).astype(np.float32)
+    base[::3] *= np.float32(1e25)
+    base[::6, 1:] = 0
+    queries = (rng.standard_normal((n, 16)) * 1e25).astype(np.float32)
+    matrix = similarity.dot_matrix(queries, base)
+    # With many queries a sum is one chain of fused steps, which stays at the first infinity.
+    assert np.isnan(matrix).any() or n > 3
+    assert np.isinf(matrix).any()
+    # As numbers, and NaN last, also in NumPy.
+    want = np.argsort(-matrix, axis=1, kind="stable")
+    for k in (1, 3, 15, m):
+        found = similarity.top_k(queries, base, k, metric="dot")
+        np.testing.assert_array_equal(found.rows, want[:, :k])
+        np.testing.assert_array_equal(found.scores, np.take_along_axis(matrix, want[:, :k], 1))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.int8])
+def test_too_many_results_are_refused(dtype):
+    x = np.ones((20_000, 2), dtype)
+    with pytest.raises(InvalidArgumentError, match="k asks for 20000 rows for each of 20000"):
+        similarity.top_k(x, x, 10**9)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory")
+def test_results_beyond_memory_are_a_memory_error():
+    program = """
+import resource
+import numpy as np
+from ruvector.similarity import top_k
+
+x = np.ones((16_000, 2), np.float32)
+top_k(x[:2], x, 1)
+resource.setrlimit(resource.RLIMIT_AS, (1 << 31, resource.getrlimit(resource.RLIMIT_AS)[1]))
+try:
+    top_k(x, x, 16_000)
+except MemoryError:
+    print("refused")
+print(top_k(x[:2], x, 1).rows.tolist())
+"""
+    arguments = [sys.executable, "-c", program]
+    result = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert result.stdout.split("\n")[:2] == ["refused", "[[0], [0]]"], result.stderr[-2000:]
 
 
 def test_top_k_refuses_an_unknown_metric():

@@ -320,7 +320,8 @@ def top_k(queries: npt.ArrayLike, base: npt.ArrayLike, k: int, *, metric: str = 
         At least 1. With more than m, all rows are returned.
     metric : {"cosine", "dot", "squared_l2"}
         Largest first for the similarities, smallest first for the squared distance. Rows that are
-        equally near come in the order of their numbers.
+        equally near come in the order of their numbers. Sums that overflow are infinite or NaN,
+        as in the matrix; NaN comes last.
 
     Returns
     -------
@@ -330,7 +331,8 @@ def top_k(queries: npt.ArrayLike, base: npt.ArrayLike, k: int, *, metric: str = 
     Raises
     ------
     InvalidArgumentError
-        Different numbers of columns, NaN or infinity, `k` below 1, an unknown metric.
+        Different numbers of columns, NaN or infinity, `k` below 1, more than 2**28 results, an
+        unknown metric.
 
     See Also
     --------

@@ -90,6 +90,11 @@ impl Error {
         }
     }
 
+    /// What becomes Python's `MemoryError`.
+    pub fn out_of_memory() -> Self {
+        Self::Io(std::io::ErrorKind::OutOfMemory.into())
+    }
+
     /// An [`Error::File`] about `path`.
     pub fn file(path: &Path, error: std::io::Error) -> Self {
         Self::File {

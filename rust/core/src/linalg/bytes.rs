@@ -8,8 +8,8 @@ use crate::pool::Workers;
 use crate::simd::small::{MOST_DIMENSIONS, QUERIES, products, squares};
 use crate::simd::{Block, Elementwise, elementwise};
 
-use super::compare::Compare;
-use super::similarity::{Similarity, check_cols, check_rows, fill};
+use super::compare::{Compare, Names};
+use super::similarity::{A_AND_B, QUERIES_AND_BASE, Similarity, check_cols, check_rows, fill};
 use super::top::{Top, best};
 
 /// Rows a worker handles at a time.
@@ -18,11 +18,11 @@ const PIECE: usize = 64;
 /// Rows and columns of a part.
 const PART: (usize, usize) = (256, 1024);
 
-fn check(a: &Matrix<'_, i8>, b: &Matrix<'_, i8>) -> Result<()> {
-    check_cols(a.cols(), b.cols())?;
+fn check(a: &Matrix<'_, i8>, b: &Matrix<'_, i8>, names: Names) -> Result<()> {
+    check_cols(a.cols(), b.cols(), names)?;
     if a.cols() > MOST_DIMENSIONS {
         return Err(Error::invalid(
-            "a",
+            names.0,
             format!(
                 "has {} columns of int8, whose products are exact up to {MOST_DIMENSIONS}; \
                  convert both arrays to float32",
@@ -74,7 +74,7 @@ pub fn pairs(
     workers: &Workers<'_>,
 ) -> Result<Vec<f32>> {
     check_rows(a.rows(), b.rows())?;
-    check(&a, &b)?;
+    check(&a, &b, A_AND_B)?;
     let (left, right) = (
         all_squares(similarity, &a, workers)?,
         all_squares(similarity, &b, workers)?,
@@ -101,7 +101,11 @@ pub fn all_pairs(
     out: &mut [f32],
     workers: &Workers<'_>,
 ) -> Result<()> {
-    fill(&Bytes::new(similarity, a, b, workers)?, out, workers)
+    fill(
+        &Bytes::new(similarity, a, b, A_AND_B, workers)?,
+        out,
+        workers,
+    )
 }
 
 /// The `k` rows of `b` nearest to each row of `a`, nearest first.
@@ -112,7 +116,7 @@ pub fn top(
     k: usize,
     workers: &Workers<'_>,
 ) -> Result<Top<f32>> {
-    let compare = Bytes::new(similarity, a, b, workers)?;
+    let compare = Bytes::new(similarity, a, b, QUERIES_AND_BASE, workers)?;
     best(&compare, k, similarity.is_distance(), workers)
 }
 
@@ -129,9 +133,10 @@ impl<'a> Bytes<'a> {
         similarity: Similarity,
         a: Matrix<'a, i8>,
         b: Matrix<'a, i8>,
+        names: Names,
         workers: &Workers<'_>,
     ) -> Result<Self> {
-        check(&a, &b)?;
+        check(&a, &b, names)?;
         Ok(Self {
             similarity,
             a,

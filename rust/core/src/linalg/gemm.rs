@@ -72,6 +72,14 @@ impl<'a, T> Strided<'a, T> {
     }
 }
 
+/// Values `steps` of `lines`, `width` lines to a panel; the last panel is rounded up to `multiple`.
+pub(super) struct Panels {
+    pub lines: Range<usize>,
+    pub steps: Range<usize>,
+    pub width: usize,
+    pub multiple: usize,
+}
+
 /// Lines of an operand, whatever they are stored as: rows of `a`, columns of `b`.
 pub(super) trait Operand<T>: Copy + Sync {
     fn lines(&self) -> usize;
@@ -79,15 +87,8 @@ pub(super) trait Operand<T>: Copy + Sync {
     /// Values of a line.
     fn depth(&self) -> usize;
 
-    /// Writes values `steps` of `lines` as [`pack`] does.
-    fn pack(
-        &self,
-        lines: Range<usize>,
-        steps: Range<usize>,
-        width: usize,
-        multiple: usize,
-        out: &mut [T],
-    );
+    /// Writes `panels` as [`pack`] does.
+    fn pack(&self, panels: Panels, out: &mut [T]);
 }
 
 impl<T: Real> Operand<T> for Strided<'_, T> {
@@ -99,16 +100,10 @@ impl<T: Real> Operand<T> for Strided<'_, T> {
         self.cols
     }
 
-    fn pack(
-        &self,
-        lines: Range<usize>,
-        steps: Range<usize>,
-        width: usize,
-        multiple: usize,
-        out: &mut [T],
-    ) {
+    fn pack(&self, panels: Panels, out: &mut [T]) {
+        let (lines, steps) = (panels.lines, panels.steps);
         let part = self.part(lines.start, steps.start, lines.len(), steps.len());
-        pack(part, width, multiple, out);
+        pack(part, panels.width, panels.multiple, out);
     }
 }
 
@@ -304,20 +299,26 @@ pub(super) unsafe fn product<T: Real>(
             let depth = DEPTH.min(whole_depth - k);
             let right = &mut right[..packed_len(cols, depth, tile.cols)];
             let first = b_lines.start + j;
-            b.pack(
-                first..first + cols,
-                k..k + depth,
-                tile.cols,
-                tile.cols,
-                right,
-            );
+            let panels = Panels {
+                lines: first..first + cols,
+                steps: k..k + depth,
+                width: tile.cols,
+                multiple: tile.cols,
+            };
+            b.pack(panels, right);
             let is_last = k + depth == whole_depth;
             let add = k > 0 || beta != T::zero();
             for i in (0..c.rows).step_by(most_rows) {
                 let rows = most_rows.min(c.rows - i);
                 let left = &mut left[..packed_len(rows, depth, 1)];
                 let first = a_lines.start + i;
-                a.pack(first..first + rows, k..k + depth, tile.rows, 1, left);
+                let panels = Panels {
+                    lines: first..first + rows,
+                    steps: k..k + depth,
+                    width: tile.rows,
+                    multiple: 1,
+                };
+                a.pack(panels, left);
                 let c = c.part(i, j, rows, cols);
                 for (q, right) in right.chunks_exact(tile.cols * depth).enumerate() {
                     let width = tile.cols.min(cols - q * tile.cols);

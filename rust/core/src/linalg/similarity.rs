@@ -7,10 +7,15 @@ use crate::pool::Workers;
 use crate::real::Real;
 use crate::simd::{self, Block};
 
-use super::compare::{Compare, Comparison};
+use super::compare::{Compare, Comparison, Names};
 use super::gemm::for_each_part;
 use super::stored::Stored;
 use super::top::{Top, best};
+
+/// The sides where they are not queries and a base.
+pub(super) const A_AND_B: Names = ("a", "b");
+
+pub(super) const QUERIES_AND_BASE: Names = ("queries", "base");
 
 /// Rows a worker handles at a time.
 const PIECE: usize = 64;
@@ -53,11 +58,11 @@ impl Similarity {
     }
 }
 
-pub(super) fn check_cols(a: usize, b: usize) -> Result<()> {
+pub(super) fn check_cols(a: usize, b: usize, names: Names) -> Result<()> {
     if a != b {
         return Err(Error::invalid(
-            "b",
-            format!("has {b} columns but a has {a}"),
+            names.1,
+            format!("has {b} columns but {} has {a}", names.0),
         ));
     }
     Ok(())
@@ -78,7 +83,7 @@ pub fn pairs<T: Real>(
     workers: &Workers<'_>,
 ) -> Result<Vec<T>> {
     check_rows(a.rows(), b.rows())?;
-    check_cols(a.cols(), b.cols())?;
+    check_cols(a.cols(), b.cols(), A_AND_B)?;
     a.check_finite("a")?;
     b.check_finite("b")?;
     let mut out = vec![T::zero(); a.rows()];
@@ -101,8 +106,8 @@ pub fn all_pairs<T: Real>(
     out: &mut [T],
     workers: &Workers<'_>,
 ) -> Result<()> {
-    check_cols(a.cols(), b.cols())?;
-    let compare = Comparison::new(similarity, a, b, ("a", "b"), workers)?;
+    check_cols(a.cols(), b.cols(), A_AND_B)?;
+    let compare = Comparison::new(similarity, a, b, A_AND_B, workers)?;
     fill(&compare, out, workers)
 }
 
@@ -145,8 +150,8 @@ pub fn top<T: Real>(
     k: usize,
     workers: &Workers<'_>,
 ) -> Result<Top<T>> {
-    check_cols(a.cols(), b.cols())?;
-    let compare = Comparison::new(similarity, a, b, ("queries", "base"), workers)?;
+    check_cols(a.cols(), b.cols(), QUERIES_AND_BASE)?;
+    let compare = Comparison::new(similarity, a, b, QUERIES_AND_BASE, workers)?;
     best(&compare, k, similarity.is_distance(), workers)
 }
 
@@ -158,7 +163,7 @@ pub fn cosine_gradients<T: Real>(
     to_b: &mut [T],
 ) -> Result<Vec<T>> {
     check_rows(a.rows(), b.rows())?;
-    check_cols(a.cols(), b.cols())?;
+    check_cols(a.cols(), b.cols(), A_AND_B)?;
     a.check_finite("a")?;
     b.check_finite("b")?;
     if to_a.len() != a.data().len() || to_b.len() != b.data().len() {

@@ -8,7 +8,7 @@ use crate::matrix::Matrix;
 use crate::real::Real;
 use crate::simd::{Elementwise, Sum, elementwise, half, table};
 
-use super::gemm::{Operand, Strided};
+use super::gemm::{Operand, Panels, Strided};
 use super::pack::pack;
 
 /// The exponent bits of a half, all ones in what is not finite.
@@ -153,18 +153,17 @@ impl<T: Real> Operand<T> for Scaled<'_, T> {
         self.rows.cols()
     }
 
-    fn pack(
-        &self,
-        lines: Range<usize>,
-        steps: Range<usize>,
-        width: usize,
-        multiple: usize,
-        out: &mut [T],
-    ) {
+    fn pack(&self, panels: Panels, out: &mut [T]) {
         if let (Stored::Plain(rows), []) = (self.rows, self.factors) {
             let all = Strided::rows(rows.data(), rows.rows(), rows.cols());
-            return all.pack(lines, steps, width, multiple, out);
+            return all.pack(panels, out);
         }
+        let Panels {
+            lines,
+            steps,
+            width,
+            multiple,
+        } = panels;
         let depth = steps.len();
         let mut values = vec![T::zero(); width * depth];
         let mut buffer = Vec::new();

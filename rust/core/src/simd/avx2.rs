@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::x86::{differences, sum_rows, sweep, tile};
+use super::x86::{differences, sum_halves, sum_rows, sweep, tile};
 use super::{Block, Kernels, Level, Links, Sum, Table, Tile, scalar};
 
 pub(super) static KERNELS: Kernels = Kernels {
@@ -325,14 +325,7 @@ fn fold_f32(x: [__m256; 4]) -> [f32; 4] {
 fn fold_f64(x: [__m256d; 4]) -> [f64; 4] {
     let low = _mm256_hadd_pd(x[0], x[1]);
     let high = _mm256_hadd_pd(x[2], x[3]);
-    let four = _mm256_add_pd(
-        _mm256_permute2f128_pd::<0x20>(low, high),
-        _mm256_permute2f128_pd::<0x31>(low, high),
-    );
-    let mut out = [0.0; 4];
-    // SAFETY: `out` holds four values.
-    unsafe { _mm256_storeu_pd(out.as_mut_ptr(), four) };
-    out
+    sum_halves(low, high)
 }
 
 sweep!(

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::x86::{differences, sum_rows, sweep, tile};
+use super::x86::{differences, sum_halves, sum_rows, sweep, tile};
 use super::{Block, Kernels, Level, Links, Sum, Table, Tile, scalar};
 
 pub(super) static KERNELS: Kernels = Kernels {
@@ -378,14 +378,7 @@ fn fold_f64(x: [__m512d; 4]) -> [f64; 4] {
         _mm512_castpd512_pd256(high),
         _mm512_extractf64x4_pd::<1>(high),
     );
-    let four = _mm256_add_pd(
-        _mm256_permute2f128_pd::<0x20>(low, high),
-        _mm256_permute2f128_pd::<0x31>(low, high),
-    );
-    let mut out = [0.0; 4];
-    // SAFETY: `out` holds four values.
-    unsafe { _mm256_storeu_pd(out.as_mut_ptr(), four) };
-    out
+    sum_halves(low, high)
 }
 
 sweep!(

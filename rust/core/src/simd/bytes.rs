@@ -100,6 +100,7 @@ mod x86 {
     use std::arch::x86_64::*;
 
     use super::{AHEAD, Bytes, LINE, SHORT, TRAILER};
+    use crate::simd::x86::totals_512;
 
     pub static AVX512: Bytes = Bytes {
         products: products_512,
@@ -168,26 +169,7 @@ mod x86 {
                         }
                     }
                 }
-                let low = _mm512_add_epi32(
-                    _mm512_unpacklo_epi32(sums[0], sums[1]),
-                    _mm512_unpackhi_epi32(sums[0], sums[1]),
-                );
-                let high = _mm512_add_epi32(
-                    _mm512_unpacklo_epi32(sums[2], sums[3]),
-                    _mm512_unpackhi_epi32(sums[2], sums[3]),
-                );
-                let all = _mm512_add_epi32(
-                    _mm512_unpacklo_epi64(low, high),
-                    _mm512_unpackhi_epi64(low, high),
-                );
-                let half = _mm256_add_epi32(
-                    _mm512_castsi512_si256(all),
-                    _mm512_extracti64x4_epi64::<1>(all),
-                );
-                let four = _mm_add_epi32(
-                    _mm256_castsi256_si128(half),
-                    _mm256_extracti128_si256::<1>(half),
-                );
+                let four = totals_512(sums);
                 // SAFETY: `out` is as long as `numbers`.
                 unsafe { _mm_storeu_si128(out.as_mut_ptr().add(4 * i).cast(), four) };
             }

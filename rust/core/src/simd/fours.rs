@@ -3,6 +3,9 @@
 //! Results are bit by bit those of the [`Table`](super::Table) kernels of the same level. Comparing
 //! 60 rows of 784 values with 300 queries took half the time with AVX-512; narrower levels have no
 //! registers for it.
+//!
+//! A [`Table::sweep`](super::Table) would not do: it has one accumulator for each pair, so that its
+//! sums are rounded otherwise than those of `dot` and `squared_l2`, which have four.
 
 use std::sync::OnceLock;
 
@@ -75,25 +78,38 @@ mod avx512 {
         ($name:ident, |$x:ident, $y:ident, $sum:ident| $step:expr) => {
             #[target_feature(enable = "avx512f")]
             pub unsafe fn $name(a: &[f32], b: [&[f32]; 4]) -> [f32; 4] {
+                /// A register of each vector from `start` on, into accumulator `i` of each pair.
+                #[inline]
+                #[target_feature(enable = "avx512f")]
+                unsafe fn add(
+                    sums: &mut [[__m512; 4]; 4],
+                    i: usize,
+                    a: &[f32],
+                    b: [&[f32]; 4],
+                    start: usize,
+                ) {
+                    // SAFETY: the caller promises that all five vectors have these values.
+                    let $x = unsafe { _mm512_loadu_ps(a.as_ptr().add(start)) };
+                    // Loops over indices: iterators are not always inlined under other features.
+                    let mut j = 0;
+                    while j < 4 {
+                        // SAFETY: as above.
+                        let $y = unsafe { _mm512_loadu_ps(b[j].as_ptr().add(start)) };
+                        let $sum = sums[j][i];
+                        sums[j][i] = $step;
+                        j += 1;
+                    }
+                }
+
                 let mut sums = [[_mm512_setzero_ps(); 4]; 4];
                 let registers = a.len() / LANES;
                 let whole = registers / 4 * 4;
-                // Loops over indices: iterators are not always inlined under other features.
                 let mut at = 0;
                 while at < whole {
                     let mut i = 0;
                     while i < 4 {
-                        let start = (at + i) * LANES;
-                        // SAFETY: all five vectors have these values.
-                        let $x = unsafe { _mm512_loadu_ps(a.as_ptr().add(start)) };
-                        let mut j = 0;
-                        while j < 4 {
-                            // SAFETY: as above.
-                            let $y = unsafe { _mm512_loadu_ps(b[j].as_ptr().add(start)) };
-                            let $sum = sums[j][i];
-                            sums[j][i] = $step;
-                            j += 1;
-                        }
+                        // SAFETY: register `at + i` is within the vectors.
+                        unsafe { add(&mut sums, i, a, b, (at + i) * LANES) };
                         i += 1;
                     }
                     at += 4;
@@ -101,17 +117,8 @@ mod avx512 {
                 let mut i = 0;
                 while i < 3 {
                     if whole + i < registers {
-                        let start = (whole + i) * LANES;
-                        // SAFETY: all five vectors have these values.
-                        let $x = unsafe { _mm512_loadu_ps(a.as_ptr().add(start)) };
-                        let mut j = 0;
-                        while j < 4 {
-                            // SAFETY: as above.
-                            let $y = unsafe { _mm512_loadu_ps(b[j].as_ptr().add(start)) };
-                            let $sum = sums[j][i];
-                            sums[j][i] = $step;
-                            j += 1;
-                        }
+                        // SAFETY: register `whole + i` is within the vectors.
+                        unsafe { add(&mut sums, i, a, b, (whole + i) * LANES) };
                     }
                     i += 1;
                 }

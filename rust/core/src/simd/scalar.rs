@@ -96,7 +96,7 @@ pub(super) fn sum_rows<T: num_traits::Float>(
     }
 }
 
-/// Sums of a few queries with each row by the table's kernels of two vectors.
+/// Sums of a few queries with a row by the table's kernels of two vectors.
 fn sweep_row<T: Real>(
     sum: Sum,
     queries: &[T],
@@ -107,8 +107,8 @@ fn sweep_row<T: Real>(
 ) {
     let kernels = super::table::<T>();
     let (i, row) = row;
-    let queries = queries.chunks_exact(row.len().max(1));
-    for (query, sums) in queries.zip(sums.chunks_exact_mut(lines)) {
+    for (q, sums) in sums.chunks_exact_mut(lines).enumerate() {
+        let query = &queries[q * row.len()..][..row.len()];
         sums[i] = match sum {
             Sum::Distance => kernels.squared_l2(query, row),
             _ => kernels.dot(query, row),
@@ -128,13 +128,9 @@ pub(super) fn sweep<T: Real>(
     squares: &mut [T],
 ) {
     let (dim, lines) = (queries.len() / count, sums.len() / count);
-    if dim == 0 {
-        sums.fill(T::zero());
-        squares.fill(T::zero());
-        return;
-    }
-    for row in rows.chunks_exact(dim).enumerate() {
-        sweep_row(sum, queries, row, lines, sums, squares);
+    for i in 0..lines {
+        let row = &rows[i * dim..][..dim];
+        sweep_row(sum, queries, (i, row), lines, sums, squares);
     }
 }
 
@@ -148,14 +144,9 @@ pub(super) fn sweep_halves<T: Real>(
     squares: &mut [T],
 ) {
     let (dim, lines) = (queries.len() / count, sums.len() / count);
-    if dim == 0 {
-        sums.fill(T::zero());
-        squares.fill(T::zero());
-        return;
-    }
     let (mut narrow, mut row) = (vec![0.0; dim], vec![T::zero(); dim]);
-    for (i, halves) in rows.chunks_exact(dim).enumerate() {
-        half::decode(halves, &mut narrow);
+    for i in 0..lines {
+        half::decode(&rows[i * dim..][..dim], &mut narrow);
         for (value, &x) in row.iter_mut().zip(&narrow) {
             *value = T::of(f64::from(x));
         }

@@ -115,6 +115,8 @@ fn plain(queries: &[i8], count: usize, rows: &[i8], out: &mut [i32]) {
 mod x86 {
     use std::arch::x86_64::*;
 
+    use crate::simd::x86::totals_512;
+
     /// Rows at a time.
     const ROWS: usize = 4;
 
@@ -211,7 +213,7 @@ mod x86 {
                 let held = ROWS.min(lines - first);
                 let mut q = 0;
                 while q < COUNT {
-                    let four = _mm_sub_epi32(fold_512(sums[q]), _mm_set1_epi32(raised[q]));
+                    let four = _mm_sub_epi32(totals_512(sums[q]), _mm_set1_epi32(raised[q]));
                     let mut values = [0; ROWS];
                     // SAFETY: `values` holds four numbers.
                     unsafe { _mm_storeu_si128(values.as_mut_ptr().cast(), four) };
@@ -263,37 +265,11 @@ mod x86 {
             }
             let mut values = [0; ROWS];
             // SAFETY: `values` holds four numbers.
-            unsafe { _mm_storeu_si128(values.as_mut_ptr().cast(), fold_512(sums)) };
+            unsafe { _mm_storeu_si128(values.as_mut_ptr().cast(), totals_512(sums)) };
             let held = ROWS.min(lines - first);
             out[first..first + held].copy_from_slice(&values[..held]);
             first += ROWS;
         }
-    }
-
-    /// The totals of four registers.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn fold_512(x: [__m512i; 4]) -> __m128i {
-        let low = _mm512_add_epi32(
-            _mm512_unpacklo_epi32(x[0], x[1]),
-            _mm512_unpackhi_epi32(x[0], x[1]),
-        );
-        let high = _mm512_add_epi32(
-            _mm512_unpacklo_epi32(x[2], x[3]),
-            _mm512_unpackhi_epi32(x[2], x[3]),
-        );
-        let all = _mm512_add_epi32(
-            _mm512_unpacklo_epi64(low, high),
-            _mm512_unpackhi_epi64(low, high),
-        );
-        let half = _mm256_add_epi32(
-            _mm512_castsi512_si256(all),
-            _mm512_extracti64x4_epi64::<1>(all),
-        );
-        _mm_add_epi32(
-            _mm256_castsi256_si128(half),
-            _mm256_extracti128_si256::<1>(half),
-        )
     }
 
     #[target_feature(enable = "avx2")]

@@ -1,5 +1,47 @@
 //! Kernels that AVX2 and AVX-512 share but for the width of their registers.
 
+use std::arch::x86_64::*;
+
+/// The totals of four registers of sums of bytes.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn totals_512(x: [__m512i; 4]) -> __m128i {
+    let low = _mm512_add_epi32(
+        _mm512_unpacklo_epi32(x[0], x[1]),
+        _mm512_unpackhi_epi32(x[0], x[1]),
+    );
+    let high = _mm512_add_epi32(
+        _mm512_unpacklo_epi32(x[2], x[3]),
+        _mm512_unpackhi_epi32(x[2], x[3]),
+    );
+    let all = _mm512_add_epi32(
+        _mm512_unpacklo_epi64(low, high),
+        _mm512_unpackhi_epi64(low, high),
+    );
+    let half = _mm256_add_epi32(
+        _mm512_castsi512_si256(all),
+        _mm512_extracti64x4_epi64::<1>(all),
+    );
+    _mm_add_epi32(
+        _mm256_castsi256_si128(half),
+        _mm256_extracti128_si256::<1>(half),
+    )
+}
+
+/// The halves of `low` added together, then those of `high`.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn sum_halves(low: __m256d, high: __m256d) -> [f64; 4] {
+    let four = _mm256_add_pd(
+        _mm256_permute2f128_pd::<0x20>(low, high),
+        _mm256_permute2f128_pd::<0x31>(low, high),
+    );
+    let mut out = [0.0; 4];
+    // SAFETY: `out` holds four values.
+    unsafe { _mm256_storeu_pd(out.as_mut_ptr(), four) };
+    out
+}
+
 /// `y = Σₖ weightsₖ · x[indicesₖ]`, a row of a sparse product.
 ///
 /// A block of columns stays in registers while the row's entries are walked, in their order, so
