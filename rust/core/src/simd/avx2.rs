@@ -2,7 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::x86::{differences, sum_halves, sum_rows, sweep, tile};
+use super::x86::{sum_halves, sum_rows, sweep, tile};
+use super::x86_differences::differences;
 use super::{Block, Kernels, Level, Links, Sum, Table, Tile, scalar};
 
 pub(super) static KERNELS: Kernels = Kernels {

@@ -16,6 +16,8 @@ mod tests;
 
 #[cfg(target_arch = "x86_64")]
 mod x86;
+#[cfg(target_arch = "x86_64")]
+mod x86_differences;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
