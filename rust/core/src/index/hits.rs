@@ -1,11 +1,10 @@
 //! What a search returns.
 
 use crate::error::{Error, Result};
-use crate::index::lines::out_of_memory;
 use crate::pool::Workers;
 
 /// A call returns at most this many results, `queries × k`: 3 GiB.
-pub const MAX_RESULTS: usize = 1 << 28;
+pub use crate::linalg::top::MAX_RESULTS;
 
 /// One result of one query.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,7 +40,8 @@ impl Hits {
     ) -> Result<Self> {
         let size = check(queries, k)?;
         let mut hits = Vec::new();
-        hits.try_reserve_exact(size).map_err(|_| out_of_memory())?;
+        hits.try_reserve_exact(size)
+            .map_err(|_| Error::out_of_memory())?;
         hits.resize(size, NONE);
         workers.for_each_piece(&mut hits, chunk * k, |i, piece| {
             let start = i * chunk;

@@ -104,7 +104,7 @@ impl<T: Pod> Table<T> {
         let more = entries.saturating_sub(self.data.len());
         if more > 0 {
             let data = self.data.to_mut();
-            data.try_reserve(more).map_err(|_| out_of_memory())?;
+            data.try_reserve(more).map_err(|_| Error::out_of_memory())?;
         }
         self.data.to_mut().resize(entries, T::zeroed());
         Ok(())
@@ -133,8 +133,4 @@ impl<T: Pod + Send> Table<T> {
     pub fn touch(&mut self, rows: usize, workers: &Workers<'_>) -> Result<()> {
         room::touch(&mut self.data, rows * self.per_row, workers)
     }
-}
-
-pub fn out_of_memory() -> Error {
-    Error::Io(std::io::Error::from(std::io::ErrorKind::OutOfMemory))
 }

@@ -5,8 +5,7 @@
 
 use bytemuck::Pod;
 
-use crate::error::Result;
-use crate::index::lines::out_of_memory;
+use crate::error::{Error, Result};
 use crate::persist::Store;
 use crate::pool::Workers;
 
@@ -31,7 +30,7 @@ pub fn store<T: Pod>(values: &Store<T>, more: usize) -> Result<Option<Store<T>>>
 fn copied<T: Clone>(values: &[T], wanted: usize) -> Result<Vec<T>> {
     let mut copy = Vec::new();
     copy.try_reserve_exact(wanted.max(2 * values.len()))
-        .map_err(|_| out_of_memory())?;
+        .map_err(|_| Error::out_of_memory())?;
     prefer_huge_pages(&mut copy);
     copy.extend_from_slice(values);
     Ok(copy)

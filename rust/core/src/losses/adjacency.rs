@@ -6,10 +6,11 @@ use std::ops::Range;
 use super::contract::*;
 use super::inputs::*;
 use super::logistic::{sigmoid, softplus, softplus_sum};
-use crate::batch::{by_row, check_indices};
-use crate::error::{Error, Result};
+use super::pairs::{self, ends, pull_dots};
+use crate::error::Result;
 use crate::linalg::gemm::{Strided, gemm};
 use crate::matrix::Matrix;
+use crate::metric::dot;
 use crate::pool::Workers;
 use crate::real::Real;
 use crate::simd;
@@ -19,9 +20,6 @@ const STRIP: usize = 128;
 
 /// Rows of one work item, a multiple of [`STRIP`].
 const TILE: usize = 256;
-
-/// Listed pairs a worker handles at a time.
-const PIECE: usize = 256;
 
 /// Pairs i < j of all rows.
 pub struct Adjacency {
@@ -53,8 +51,8 @@ impl Loss for Adjacency {
     }
 
     fn evaluate<T: Real>(&self, mut call: Call<'_, T>, workers: &Workers<'_>) -> Result<Outcome> {
-        let embeddings = rows_of(call.inputs, "embeddings")?;
-        let edges = Edges::new(call.inputs, embeddings.rows())?;
+        let embeddings = call.inputs.rows("embeddings")?;
+        let edges = Higher::new(call.inputs, embeddings.rows())?;
         let count = embeddings.rows();
         let pairs = count * count.saturating_sub(1) / 2;
         let out = call
@@ -79,28 +77,16 @@ impl Loss for Adjacency {
     }
 }
 
-/// An input of at least one column, as rows.
-pub fn rows_of<'a, T: Real>(inputs: &Inputs<'a, T>, name: &'static str) -> Result<Matrix<'a, T>> {
-    let array = inputs.floats(name)?;
-    if array.cols() == 0 {
-        return Err(Error::invalid(name, "needs at least one column"));
-    }
-    array.matrix()
-}
-
 /// Each row's neighbours of higher number, rising.
-struct Edges {
+struct Higher {
     offsets: Vec<usize>,
     others: Vec<usize>,
 }
 
-impl Edges {
+impl Higher {
     fn new<T: Real>(inputs: &Inputs<'_, T>, rows: usize) -> Result<Self> {
-        let (src, dst) = (inputs.indices("src")?, inputs.indices("dst")?);
-        dst.check_count("dst", &src, "src")?;
-        check_indices(src.data, rows, "src")?;
-        check_indices(dst.data, rows, "dst")?;
-        let ends = src.data.iter().zip(dst.data);
+        let [src, dst] = ends(inputs, ["src", "dst"])?;
+        let ends = src.iter().zip(dst);
         let mut pairs: Vec<(usize, usize)> = ends
             .map(|(&a, &b)| (a.min(b) as usize, a.max(b) as usize))
             .filter(|(a, b)| a != b)
@@ -127,7 +113,7 @@ impl Edges {
 
 struct Pass<'a, T> {
     embeddings: Matrix<'a, T>,
-    edges: &'a Edges,
+    edges: &'a Higher,
     pos_weight: f64,
     /// What one pair's gradient is multiplied by.
     weight: f64,
@@ -246,56 +232,26 @@ impl Loss for ListedPairs {
     }
 
     fn evaluate<T: Real>(&self, mut call: Call<'_, T>, workers: &Workers<'_>) -> Result<Outcome> {
-        let embeddings = rows_of(call.inputs, "embeddings")?;
-        let ends = |name| -> Result<&[i64]> {
-            let array = call.inputs.indices(name)?;
-            check_indices(array.data, embeddings.rows(), name)?;
-            Ok(array.data)
-        };
-        let (src, dst) = (ends("src")?, ends("dst")?);
-        let (negative_src, negative_dst) = (ends("negative_src")?, ends("negative_dst")?);
-        for (name, given, other, wanted) in [
-            ("dst", dst.len(), "src", src.len()),
-            (
-                "negative_dst",
-                negative_dst.len(),
-                "negative_src",
-                negative_src.len(),
-            ),
-        ] {
-            if given != wanted {
-                let problem = format!("has {given} entries but {other} has {wanted}");
-                return Err(Error::invalid(name, problem));
+        let [src, dst] = ends(call.inputs, ["src", "dst"])?;
+        let [other_src, other_dst] = ends(call.inputs, ["negative_src", "negative_dst"])?;
+        let (all_src, all_dst) = ([src, other_src].concat(), [dst, other_dst].concat());
+        let edges = pairs::Edges::between(call.inputs, &all_src, &all_dst, workers)?;
+        let scored = edges.map(workers, |edge, a, b| {
+            let logit = dot(&a, &b);
+            if edge < src.len() {
+                let weight = self.pos_weight;
+                (weight * softplus(-logit), -weight * sigmoid(-logit))
+            } else {
+                (softplus(logit), sigmoid(logit))
             }
-        }
-        let positives = src.len();
-        let ends = [[src, negative_src].concat(), [dst, negative_dst].concat()];
-        let count = ends[0].len();
-        let kernels = simd::table::<T>();
-        let row = |i: i64| embeddings.row(i as usize);
-        let scored = workers.map(count.div_ceil(PIECE), |piece| {
-            let range = piece * PIECE..((piece + 1) * PIECE).min(count);
-            let score = |p: usize| {
-                let logit = kernels.dot(row(ends[0][p]), row(ends[1][p])).wide();
-                if p < positives {
-                    let weight = self.pos_weight;
-                    (weight * softplus(-logit), -weight * sigmoid(-logit))
-                } else {
-                    (softplus(logit), sigmoid(logit))
-                }
-            };
-            Ok(range.map(score).collect::<Vec<_>>())
         })?;
-        let (items, slopes): (Vec<f64>, Vec<f64>) = scored.into_iter().flatten().unzip();
         if let Some(mut gradients) = call.gradients.take() {
-            let weight = call.reduction.weight(count);
+            let weight = call.reduction.weight(edges.len());
             let out = gradients.take("embeddings");
-            let lists = [&ends[0][..], &ends[1][..]];
-            by_row(&lists, embeddings.cols(), out, workers, |item, role, to| {
-                let other = row(ends[1 - role][item]);
-                kernels.axpy(T::of(weight * slopes[item]), other, to);
-            })?;
+            pull_dots(&edges, |edge| weight * scored[edge].1, out, workers)?;
         }
+        let items: Vec<f64> = scored.iter().map(|scored| scored.0).collect();
+        let count = items.len();
         Ok(Outcome {
             values: Values::Items(items),
             counted: count,

@@ -1,6 +1,5 @@
 //! Angles of triples against given ones, by their cosines (RKD-A of Park et al. 2019).
 
-use super::adjacency::rows_of;
 use super::contract::*;
 use super::inputs::*;
 use crate::batch::{by_row, check_indices};
@@ -54,7 +53,7 @@ impl Loss for AnglePreservation {
     }
 
     fn evaluate<T: Real>(&self, mut call: Call<'_, T>, workers: &Workers<'_>) -> Result<Outcome> {
-        let embeddings = rows_of(call.inputs, "embeddings")?;
+        let embeddings = call.inputs.rows("embeddings")?;
         let vertex = call.inputs.indices("vertex")?;
         let mut ends = [vertex.data; 3];
         for (role, name) in ["vertex", "first", "second"].into_iter().enumerate() {

@@ -1,6 +1,5 @@
 //! Softmax cross-entropy against class numbers, of nodes and of pooled graphs.
 
-use super::adjacency::rows_of;
 use super::contract::*;
 use super::inputs::*;
 use super::linear::{Linear, LinearGradients, values};
@@ -36,7 +35,7 @@ impl Loss for NodeClasses {
     }
 
     fn evaluate<T: Real>(&self, mut call: Call<'_, T>, workers: &Workers<'_>) -> Result<Outcome> {
-        let logits = rows_of(call.inputs, "logits")?;
+        let logits = call.inputs.rows("logits")?;
         let labels = Labels::new(call.inputs, logits.rows(), logits.cols())?;
         let mut scratch = Vec::new();
         let slopes = match call.gradients.take() {
@@ -190,7 +189,7 @@ impl Loss for GraphClasses {
     }
 
     fn evaluate<T: Real>(&self, mut call: Call<'_, T>, workers: &Workers<'_>) -> Result<Outcome> {
-        let embeddings = rows_of(call.inputs, "embeddings")?;
+        let embeddings = call.inputs.rows("embeddings")?;
         let cols = embeddings.cols();
         let count = call.inputs.indices("labels")?.count();
         let layer = match call.inputs.optional_floats("weight")? {

@@ -1,7 +1,6 @@
 //! Feature reconstruction: a linear decoder's answer against the features (Kipf and Welling 2016,
 //! for the autoencoder; the losses are those of generalised linear models).
 
-use super::adjacency::rows_of;
 use super::contract::*;
 use super::inputs::*;
 use super::linear::{Linear, LinearGradients};
@@ -68,7 +67,7 @@ impl Loss for Features {
     }
 
     fn evaluate<T: Real>(&self, mut call: Call<'_, T>, workers: &Workers<'_>) -> Result<Outcome> {
-        let embeddings = rows_of(call.inputs, "embeddings")?;
+        let embeddings = call.inputs.rows("embeddings")?;
         let decoder = Linear::new(
             call.inputs,
             call.inputs.floats("weight")?,

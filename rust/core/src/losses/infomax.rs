@@ -1,7 +1,6 @@
 //! Deep Graph Infomax (Veličković et al. 2019): a bilinear discriminator tells states from
 //! corrupted ones by the summary of the graph.
 
-use super::adjacency::rows_of;
 use super::contract::*;
 use super::inputs::*;
 use super::logistic::{sigmoid, softplus};
@@ -38,7 +37,7 @@ impl Loss for Infomax {
     }
 
     fn evaluate<T: Real>(&self, mut call: Call<'_, T>, workers: &Workers<'_>) -> Result<Outcome> {
-        let states = rows_of(call.inputs, "states")?;
+        let states = call.inputs.rows("states")?;
         let corrupted = call.inputs.floats("corrupted")?;
         corrupted.check_cols("corrupted", &call.inputs.floats("states")?, "states")?;
         let corrupted = corrupted.matrix()?;

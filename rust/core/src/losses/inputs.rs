@@ -170,6 +170,15 @@ impl<'a, T: Real> Inputs<'a, T> {
             .ok_or_else(|| Error::invalid(name, "is missing"))
     }
 
+    /// An input of at least one column, as rows.
+    pub fn rows(&self, name: &'static str) -> Result<Matrix<'a, T>> {
+        let array = self.floats(name)?;
+        if array.cols() == 0 {
+            return Err(Error::invalid(name, "needs at least one column"));
+        }
+        array.matrix()
+    }
+
     /// An input that may be absent.
     pub fn optional_indices(&self, name: &'static str) -> Result<Option<Array<'a, i64>>> {
         match self.get(name)? {

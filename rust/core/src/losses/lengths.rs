@@ -1,17 +1,13 @@
 //! Lengths of pairs against wanted lengths: distance preservation (Kruskal 1964; Sammon 1969;
 //! Kamada and Kawai 1989), and lengths after a step of discrete Ricci flow (Ni et al. 2019).
 
-use super::adjacency::rows_of;
 use super::contract::*;
 use super::inputs::*;
-use crate::batch::{by_row, check_indices};
+use super::pairs::{Edges, pull_differences, work};
 use crate::error::{Error, Result};
+use crate::metric::distance;
 use crate::pool::Workers;
 use crate::real::Real;
-use crate::simd;
-
-/// Pairs a worker handles at a time.
-const PIECE: usize = 256;
 
 /// Given distances.
 pub struct DistancePreservation {
@@ -51,7 +47,7 @@ impl Loss for DistancePreservation {
     }
 
     fn work<T: Real>(inputs: &Inputs<'_, T>) -> usize {
-        pair_work(inputs)
+        work(inputs)
     }
 
     fn evaluate<T: Real>(&self, call: Call<'_, T>, workers: &Workers<'_>) -> Result<Outcome> {
@@ -111,7 +107,7 @@ impl Loss for Curvature {
     }
 
     fn work<T: Real>(inputs: &Inputs<'_, T>) -> usize {
-        pair_work(inputs)
+        work(inputs)
     }
 
     fn evaluate<T: Real>(&self, call: Call<'_, T>, workers: &Workers<'_>) -> Result<Outcome> {
@@ -136,12 +132,6 @@ impl Loss for Curvature {
     }
 }
 
-fn pair_work<T: Real>(inputs: &Inputs<'_, T>) -> usize {
-    let cols = inputs.floats("embeddings").map_or(0, |array| array.cols());
-    let pairs = inputs.indices("src").map_or(0, |array| array.count());
-    inputs.values() + pairs.saturating_mul(4 * cols)
-}
-
 /// `weight (|zᵢ - zⱼ| - length)²` an item, with `wanted` telling length and weight. Where the
 /// points coincide the distance has no derivative and the pair none either.
 fn compare<T: Real>(
@@ -149,47 +139,27 @@ fn compare<T: Real>(
     wanted: impl Fn(usize) -> (f64, f64) + Sync,
     workers: &Workers<'_>,
 ) -> Result<Outcome> {
-    let embeddings = rows_of(call.inputs, "embeddings")?;
-    let (src, dst) = (call.inputs.indices("src")?, call.inputs.indices("dst")?);
-    dst.check_count("dst", &src, "src")?;
-    check_indices(src.data, embeddings.rows(), "src")?;
-    check_indices(dst.data, embeddings.rows(), "dst")?;
-    let count = src.count();
-    let kernels = simd::table::<T>();
-    let ends = [src.data, dst.data];
-    let row = |i: i64| embeddings.row(i as usize);
-    let scored = workers.map(count.div_ceil(PIECE), |piece| {
-        let range = piece * PIECE..((piece + 1) * PIECE).min(count);
-        let score = |p: usize| {
-            let squared = kernels.squared_l2(row(src.data[p]), row(dst.data[p]));
-            let distance = squared.wide().sqrt();
-            let (length, weight) = wanted(p);
-            let excess = distance - length;
-            let slope = if distance > 0.0 {
-                2.0 * weight * excess / distance
-            } else {
-                0.0
-            };
-            (weight * excess * excess, slope)
+    let edges = Edges::new(call.inputs, workers)?;
+    let scored = edges.map(workers, |edge, a, b| {
+        let distance = distance(a.values, b.values);
+        let (length, weight) = wanted(edge);
+        let excess = distance - length;
+        let slope = if distance > 0.0 {
+            2.0 * weight * excess / distance
+        } else {
+            0.0
         };
-        Ok(range.map(score).collect::<Vec<_>>())
+        (weight * excess * excess, slope)
     })?;
-    let (items, slopes): (Vec<f64>, Vec<f64>) = scored.into_iter().flatten().unzip();
     if let Some(mut gradients) = call.gradients.take() {
-        let share = call.reduction.weight(count);
+        let share = call.reduction.weight(edges.len());
         let out = gradients.take("embeddings");
-        by_row(&ends, embeddings.cols(), out, workers, |item, role, to| {
-            let slope = T::of(share * slopes[item]);
-            let (own, other) = (row(ends[role][item]), row(ends[1 - role][item]));
-            for ((to, &own), &other) in to.iter_mut().zip(own).zip(other) {
-                *to += slope * (own - other);
-            }
-        })?;
+        pull_differences(&edges, |edge| share * scored[edge].1, out, workers)?;
     }
     Ok(Outcome {
-        values: Values::Items(items),
-        counted: count,
-        active: count,
+        values: Values::Items(scored.iter().map(|scored| scored.0).collect()),
+        counted: edges.len(),
+        active: edges.len(),
     })
 }
 

@@ -90,6 +90,19 @@ pub fn work<T: Real>(inputs: &Inputs<'_, T>) -> usize {
     inputs.values() + 4 * edges * cols
 }
 
+/// Two inputs with the ends of edges between rows of the input `embeddings`.
+pub fn ends<'a, T: Real>(
+    inputs: &Inputs<'a, T>,
+    [src, dst]: [&'static str; 2],
+) -> Result<[&'a [i64]; 2]> {
+    let rows = inputs.floats("embeddings")?.count();
+    let (from, to) = (inputs.indices(src)?, inputs.indices(dst)?);
+    to.check_count(dst, &from, src)?;
+    check_indices(from.data, rows, src)?;
+    check_indices(to.data, rows, dst)?;
+    Ok([from.data, to.data])
+}
+
 /// Edges between rows of one table.
 pub struct Edges<'a, T> {
     pub rows: Rows<'a, T>,
@@ -100,16 +113,19 @@ pub struct Edges<'a, T> {
 impl<'a, T: Real> Edges<'a, T> {
     /// Reads the inputs `embeddings`, `src` and `dst`.
     pub fn new(inputs: &Inputs<'a, T>, workers: &Workers<'_>) -> Result<Self> {
-        let table = inputs.floats("embeddings")?;
-        let (src, dst) = (inputs.indices("src")?, inputs.indices("dst")?);
-        dst.check_count("dst", &src, "src")?;
-        check_indices(src.data, table.count(), "src")?;
-        check_indices(dst.data, table.count(), "dst")?;
-        Ok(Self {
-            rows: Rows::new(table, "embeddings", workers)?,
-            src: src.data,
-            dst: dst.data,
-        })
+        let [src, dst] = ends(inputs, ["src", "dst"])?;
+        Self::between(inputs, src, dst, workers)
+    }
+
+    /// Edges of the input `embeddings` whose ends [`ends`] has checked.
+    pub fn between(
+        inputs: &Inputs<'a, T>,
+        src: &'a [i64],
+        dst: &'a [i64],
+        workers: &Workers<'_>,
+    ) -> Result<Self> {
+        let rows = Rows::new(inputs.floats("embeddings")?, "embeddings", workers)?;
+        Ok(Self { rows, src, dst })
     }
 
     pub fn len(&self) -> usize {

@@ -1,7 +1,6 @@
 //! Links, levels and the spanning tree.
 
-use crate::error::Result;
-use crate::index::lines::out_of_memory;
+use crate::error::{Error, Result};
 use crate::index::room;
 use crate::persist::Store;
 
@@ -236,11 +235,11 @@ impl Graph {
         self.base
             .to_mut()
             .try_reserve(base)
-            .map_err(|_| out_of_memory())?;
+            .map_err(|_| Error::out_of_memory())?;
         self.upper
             .to_mut()
             .try_reserve(upper)
-            .map_err(|_| out_of_memory())?;
+            .map_err(|_| Error::out_of_memory())?;
 
         let mut list = self.upper.len() / self.params.capacity(1);
         for &level in &levels {

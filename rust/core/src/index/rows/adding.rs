@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::error::{Error, Result};
 use crate::index::bitmap::Bitmap;
 use crate::index::changes::{Existing, unknown};
-use crate::index::lines::{Lines, out_of_memory};
+use crate::index::lines::Lines;
 use crate::index::room;
 use crate::index::vectors::Vectors;
 use crate::matrix::Matrix;
@@ -85,7 +85,7 @@ impl Rows {
         if wanted > self.numbers.capacity() {
             let mut copy = HashMap::new();
             copy.try_reserve(wanted.max(2 * self.len()))
-                .map_err(|_| out_of_memory())?;
+                .map_err(|_| Error::out_of_memory())?;
             copy.extend(self.numbers.iter());
             numbers = Some(copy);
         }

@@ -6,7 +6,6 @@ use std::io::{Read, Seek};
 use crate::error::{Error, Result};
 use crate::index::bitmap::Bitmap;
 use crate::index::codes::Coding;
-use crate::index::lines::out_of_memory;
 use crate::index::order::Order;
 use crate::index::packed::Storage;
 use crate::index::space::{MAX_NORM, Space, norm};
@@ -80,7 +79,9 @@ impl Rows {
             rows.mapped = Some((mapping, order));
             return Ok(rows);
         }
-        rows.numbers.try_reserve(len).map_err(|_| out_of_memory())?;
+        rows.numbers
+            .try_reserve(len)
+            .map_err(|_| Error::out_of_memory())?;
         let numbered = rows.ids.iter().copied().zip(0u32..);
         let hidden = &rows.hidden;
         let live = numbered.filter(|&(_, row)| !hidden.contains(row as usize));
