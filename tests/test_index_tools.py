@@ -192,6 +192,32 @@ def test_memory_usage_is_what_the_process_takes(kind, n, parts):
 
 
 @pytest.mark.parametrize("kind", [HNSW, FlatIndex])
+def test_a_table_finds_ids_that_do_not_count_the_rows(kind):
+    table = 2048 * 17 + 16  # 1000 entries need 2048 places of an entry and a byte each
+    scattered = kind(DIM, metric="l2")
+    scattered.add(rows(1000), ids=np.random.default_rng(0).permutation(1000))
+    assert scattered.memory_usage()["lookup"] == table + 8 * 16
+    index = kind(DIM, metric="l2")
+    index.add(rows(600), ids=np.arange(70, 670))
+    index.add(rows(400, 1))
+    assert index.memory_usage()["lookup"] == 8 * 16
+    assert [69 in index, 70 in index, 1069 in index, 1070 in index] == [False, True, True, False]
+    index.remove(np.arange(70, 270))
+    stored = {id_: row for row, id_ in enumerate(np.arange(70, 1070)) if id_ >= 270}
+    both = np.concatenate([rows(600), rows(400, 1)])
+    index.add(rows(1, 2), ids=[100])
+    index.add(rows(2, 3), ids=[600, 5], replace=True)
+    stored |= {100: 1000, 600: 1001, 5: 1002}
+    both = np.concatenate([both, rows(1, 2), rows(2, 3)])
+    assert sorted(index.ids) == sorted(stored)
+    np.testing.assert_array_equal(index.get(index.ids), both[[stored[id_] for id_ in index.ids]])
+    assert [id_ in index for id_ in (70, 269, 270, 1069, 1070)] == [False, False, True, True, False]
+    again = pickle.loads(pickle.dumps(index))
+    np.testing.assert_array_equal(again.get([100, 600, 5]), both[[1000, 1001, 1002]])
+    index._core.check()
+
+
+@pytest.mark.parametrize("kind", [HNSW, FlatIndex])
 @pytest.mark.parametrize("metric", ["cosine", "l2"])
 def test_memory_by_part(kind, metric):
     index = kind(20, metric=metric)
@@ -203,8 +229,8 @@ def test_memory_by_part(kind, metric):
     # Rows begin at cache lines; under cosine their lengths are kept too.
     assert usage["vectors"] == 1000 * (128 + (8 if metric == "cosine" else 0))
     assert usage["ids"] == 8000
-    # 1000 entries need 2048 places of an entry and a byte each; a bit tells removed rows.
-    assert usage["lookup"] == 2048 * 17 + 16 + 8 * 16
+    # A bit tells removed rows; ids that count the rows need no table.
+    assert usage["lookup"] == 8 * 16
     if kind is HNSW:
         stats = index.stats()
         assert usage["links"] == 1000 * 2 * 16 * 4 == stats.bytes_links

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use crate::error::{Error, Result};
 use crate::index::bitmap::Bitmap;
-use crate::index::rows::Rows;
+use crate::index::room;
+use crate::index::rows::{Lookup, Rows};
 
 /// What to do about ids that are stored already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +89,7 @@ impl Rows {
     /// Takes a row's id from it. Its vector stays for those who know its number.
     pub fn hide(&mut self, row: usize) {
         if self.hidden.insert(row) {
-            self.numbers.remove(&self.ids[row]);
+            self.lookup.remove(self.ids[row]);
         }
     }
 
@@ -164,9 +165,23 @@ impl Rows {
             .collect()
     }
 
-    /// Carries out [`Rows::moves`] and forgets the hidden rows. No row may be pending.
-    pub fn sweep(&mut self, moves: &[Move]) {
+    /// What [`Rows::sweep`] wants beside the moves.
+    pub fn lookup_after(&self, moves: &[Move]) -> Result<Option<Lookup>> {
+        if moves.is_empty() {
+            return Ok(None);
+        }
+        let mut ids = self.ids[..self.staying()].to_vec();
+        for step in moves {
+            ids[step.to as usize] = self.ids[step.from as usize];
+        }
+        self.lookup.moved(&ids)
+    }
+
+    /// Carries out [`Rows::moves`] and forgets the hidden rows. No row may be pending. `lookup` is
+    /// left with the one that is replaced.
+    pub fn sweep(&mut self, moves: &[Move], lookup: &mut Option<Lookup>) {
         let live = self.live();
+        room::swap(&mut self.lookup, lookup);
         for &Move { from, to } in moves {
             let (from, to) = (from as usize, to as usize);
             self.vectors.copy_row(from, to);
@@ -177,8 +192,9 @@ impl Rows {
                 self.norms[to] = self.norms[from];
             }
             self.ids[to] = self.ids[from];
-            self.numbers.insert(self.ids[to], to as u32);
+            self.lookup.set(self.ids[to], to);
         }
+        self.lookup.truncate(live, &[]);
         self.ids.to_mut().truncate(live);
         self.norms.to_mut().truncate(live);
         self.vectors.truncate(live);
@@ -198,6 +214,6 @@ impl Rows {
         }
         self.norms.to_mut().shrink_to_fit();
         self.ids.to_mut().shrink_to_fit();
-        self.numbers.shrink_to_fit();
+        self.lookup.shrink();
     }
 }

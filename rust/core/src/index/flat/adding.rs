@@ -59,7 +59,7 @@ impl Change<Flat> for Adding<'_> {
         if self.ids.is_none() {
             let ids = index.rows.admit(self.vectors, self.wanted, self.existing)?;
             let replaced = ids.iter().filter_map(|&id| index.rows.number(id)).collect();
-            let room = index.rows.room(self.vectors.rows())?;
+            let room = index.rows.room(&ids)?;
             self.ids = Some(ids);
             self.first = index.rows.len();
             return Ok(Some(Step::Room(Box::new(room), replaced)));
@@ -86,7 +86,8 @@ impl Change<Flat> for Adding<'_> {
 
     fn finish(&mut self, index: &mut Flat) -> Vec<i64> {
         index.rows.show();
-        index.sweep();
+        // What is replaced has made the lookup one that follows.
+        index.sweep(&mut None);
         self.ids.take().unwrap_or_default()
     }
 

@@ -3,6 +3,7 @@
 use super::{Adding, Flat};
 use crate::error::Result;
 use crate::index::changes::{Existing, Missing};
+use crate::index::rows::Lookup;
 use crate::index::shared::make;
 use crate::matrix::Matrix;
 use crate::pool::Workers;
@@ -24,8 +25,16 @@ impl Flat {
     pub fn remove(&mut self, ids: &[i64], missing: Missing) -> Result<usize> {
         self.rows.check_writable()?;
         let numbers = self.rows.numbers_of(ids, missing)?;
-        numbers.iter().for_each(|&row| self.rows.hide(row));
-        self.sweep();
+        self.rows.leave(&numbers);
+        let mut lookup = match self.rows.lookup_after(&self.rows.moves()) {
+            Ok(lookup) => lookup,
+            Err(error) => {
+                self.rows.stay();
+                return Err(error);
+            }
+        };
+        self.rows.show();
+        self.sweep(&mut lookup);
         Ok(numbers.len())
     }
 
@@ -36,10 +45,10 @@ impl Flat {
         Ok(())
     }
 
-    pub(super) fn sweep(&mut self) {
+    pub(super) fn sweep(&mut self, lookup: &mut Option<Lookup>) {
         if self.rows.live() < self.rows.len() {
             let moves = self.rows.moves();
-            self.rows.sweep(&moves);
+            self.rows.sweep(&moves, lookup);
         }
     }
 }

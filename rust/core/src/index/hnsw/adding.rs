@@ -171,7 +171,7 @@ impl Change<Hnsw> for Adding<'_> {
                 let numbers = self.ids.iter().filter_map(|&id| index.rows.number(id));
                 let (start, count) = (index.rows.len(), self.ids.len());
                 self.added = start..start + count;
-                let mut room = (index.rows.room(count)?, index.graph.room(count)?);
+                let mut room = (index.rows.room(&self.ids)?, index.graph.room(count)?);
                 room.0.touch(count, workers)?;
                 Kind::Room(Box::new(room), numbers.collect())
             }

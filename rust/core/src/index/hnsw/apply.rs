@@ -38,6 +38,6 @@ impl Hnsw {
         }
         std::mem::swap(&mut self.graph.base, &mut repair.graph.base);
         std::mem::swap(&mut self.graph, &mut repair.graph);
-        self.rows.sweep(moves);
+        self.rows.sweep(moves, &mut repair.lookup);
     }
 }

@@ -137,14 +137,14 @@ impl Graph {
 
     /// They are counted right, and leave a row room for its parent.
     fn check_dependants(&self) -> std::result::Result<(), String> {
-        let mut counts = vec![0; self.len()];
-        for &other in self.parents.iter().chain(self.guards.iter()) {
+        let mut counts = vec![0usize; self.len()];
+        for other in self.parents.iter().copied().chain(self.guards.values(0)) {
             if let Some(count) = counts.get_mut(other as usize) {
                 *count += 1;
             }
         }
         for (node, (&count, &kept)) in counts.iter().zip(&self.dependants).enumerate() {
-            if count != kept || usize::from(count) >= self.params.capacity(0) {
+            if count != usize::from(kept) || count >= self.params.capacity(0) {
                 return Err(format!("row {node} has {count} dependants, not {kept}"));
             }
         }
@@ -152,7 +152,7 @@ impl Graph {
     }
 
     fn check_guard(&self, node: u32) -> std::result::Result<(), String> {
-        let guard = self.guards[node as usize];
+        let guard = self.guards.get(node);
         if guard == EMPTY {
             return Ok(());
         }

@@ -13,6 +13,7 @@ use crate::pool::Workers;
 
 use super::Hnsw;
 use super::graph::Graph;
+use super::guards::Guards;
 use super::params::Params;
 use super::scratch::Scratches;
 
@@ -27,6 +28,7 @@ impl Hnsw {
             seed,
         } = self.graph.params;
         let graph = self.settled();
+        let guards = graph.guards.all();
         let head = [
             self.rows.space.code(),
             self.rows.space.dim as u64,
@@ -59,7 +61,7 @@ impl Hnsw {
                 .section("links", &graph.base)
                 .section("upper links", &graph.upper)
                 .section("parents", &graph.parents)
-                .section("guards", &graph.guards),
+                .section("guards", &guards),
         )
     }
 
@@ -150,13 +152,13 @@ impl Hnsw {
             Check::Later,
         )?;
         let parents = reader.store("parents", len, Check::Later)?;
-        let guards = reader.store("guards", len, Check::Later)?;
+        let guards = Guards::of(&reader.store("guards", len, Check::Later)?);
         if u32::try_from(lists).is_err() {
             return Err(reader.damaged(impossible));
         }
         let index = Self {
             rows,
-            graph: Graph::from_parts(params, base, upper, levels, parents, guards, entry, drawn),
+            graph: Graph::from_parts(params, base, upper, levels, parents, guards, entry, drawn)?,
             pending: None,
             scratches: Scratches::default(),
             filter_scratches: Scratches::default(),

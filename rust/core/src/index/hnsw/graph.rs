@@ -4,7 +4,9 @@ use crate::error::{Error, Result};
 use crate::index::room;
 use crate::persist::Store;
 
+use super::guards::Guards;
 use super::params::Params;
+use super::uppers::Uppers;
 
 /// Ends a list of links that is shorter than its place, and stands for no parent.
 pub const EMPTY: u32 = u32::MAX;
@@ -22,13 +24,12 @@ pub struct Graph {
     /// `m` places for each row and level above 0.
     pub(super) upper: Store<u32>,
     /// The first of a row's lists in `upper`, counted in lists.
-    pub(super) offsets: Vec<u32>,
+    pub(super) uppers: Uppers,
     pub(super) levels: Store<u8>,
     pub(super) parents: Store<u32>,
-    /// The row whose link to a row is kept because walks did not find it otherwise.
-    pub(super) guards: Store<u32>,
-    /// Rows whose parent or guard a row is.
-    pub(super) dependants: Vec<u16>,
+    pub(super) guards: Guards,
+    /// Rows whose parent or guard a row is. It links to all of them, so they are less than 256.
+    pub(super) dependants: Vec<u8>,
     /// A row of the highest level, or [`EMPTY`].
     pub(super) entry: u32,
     /// Rows there ever were: rows move when others leave, and a number given again would repeat
@@ -40,11 +41,9 @@ pub struct Graph {
 pub(super) struct Room {
     base: Option<Store<u32>>,
     upper: Option<Store<u32>>,
-    offsets: Option<Vec<u32>>,
     levels: Option<Store<u8>>,
     parents: Option<Store<u32>>,
-    guards: Option<Store<u32>>,
-    dependants: Option<Vec<u16>>,
+    dependants: Option<Vec<u8>>,
 }
 
 impl Graph {
@@ -53,10 +52,10 @@ impl Graph {
             params,
             base: Store::default(),
             upper: Store::default(),
-            offsets: Vec::new(),
+            uppers: Uppers::default(),
             levels: Store::default(),
             parents: Store::default(),
-            guards: Store::default(),
+            guards: Guards::default(),
             dependants: Vec::new(),
             entry: EMPTY,
             drawn: 0,
@@ -70,15 +69,15 @@ impl Graph {
         upper: Store<u32>,
         levels: Store<u8>,
         parents: Store<u32>,
-        guards: Store<u32>,
+        guards: Guards,
         entry: u32,
         drawn: u64,
-    ) -> Self {
+    ) -> Result<Self> {
         let mut graph = Self {
             params,
             base,
             upper,
-            offsets: Vec::with_capacity(levels.len()),
+            uppers: Uppers::of(&levels)?,
             levels,
             parents,
             guards,
@@ -86,22 +85,17 @@ impl Graph {
             entry,
             drawn,
         };
-        let mut lists = 0;
-        for &level in graph.levels.iter() {
-            graph.offsets.push(lists);
-            lists += u32::from(level);
-        }
         // Changes alone ask for dependants, and what is mapped is not changed.
         if graph.parents.is_mapped() {
-            return graph;
+            return Ok(graph);
         }
         graph.dependants = vec![0; graph.levels.len()];
-        for &other in graph.parents.iter().chain(graph.guards.iter()) {
+        for other in graph.parents.iter().copied().chain(graph.guards.values(0)) {
             if let Some(dependants) = graph.dependants.get_mut(other as usize) {
                 *dependants = dependants.saturating_add(1);
             }
         }
-        graph
+        Ok(graph)
     }
 
     pub fn len(&self) -> usize {
@@ -125,7 +119,7 @@ impl Graph {
         let size = self.params.capacity(level);
         let list = match level {
             0 => node as usize,
-            _ => self.offsets[node as usize] as usize + usize::from(level) - 1,
+            _ => self.uppers.first(node as usize) + usize::from(level) - 1,
         };
         list * size..(list + 1) * size
     }
@@ -166,7 +160,7 @@ impl Graph {
     pub fn is_kept(&self, node: u32, link: u32) -> bool {
         self.parents[node as usize] == link
             || self.parents[link as usize] == node
-            || self.guards[link as usize] == node
+            || self.guards.get(link) == node
     }
 
     /// Whether a row can take one more child and keep most of its links for its own choice.
@@ -190,7 +184,7 @@ impl Graph {
     }
 
     pub(super) fn set_guard(&mut self, node: u32, guard: u32) {
-        let old = std::mem::replace(&mut self.guards[node as usize], guard);
+        let old = self.guards.set(node, guard);
         if let Some(dependants) = self.dependants.get_mut(old as usize) {
             *dependants -= 1;
         }
@@ -204,10 +198,8 @@ impl Graph {
         Ok(Room {
             base: room::store(&self.base, more * self.params.capacity(0))?,
             upper: room::store(&self.upper, lists * self.params.capacity(1))?,
-            offsets: room::copy(&self.offsets, more)?,
             levels: room::store(&self.levels, more)?,
             parents: room::store(&self.parents, more)?,
-            guards: room::store(&self.guards, more)?,
             dependants: room::copy(&self.dependants, more)?,
         })
     }
@@ -216,10 +208,8 @@ impl Graph {
     pub(super) fn make_room(&mut self, room: &mut Room) {
         room::swap(&mut self.base, &mut room.base);
         room::swap(&mut self.upper, &mut room.upper);
-        room::swap(&mut self.offsets, &mut room.offsets);
         room::swap(&mut self.levels, &mut room.levels);
         room::swap(&mut self.parents, &mut room.parents);
-        room::swap(&mut self.guards, &mut room.guards);
         room::swap(&mut self.dependants, &mut room.dependants);
     }
 
@@ -241,51 +231,44 @@ impl Graph {
             .try_reserve(upper)
             .map_err(|_| Error::out_of_memory())?;
 
-        let mut list = self.upper.len() / self.params.capacity(1);
-        for &level in &levels {
-            self.offsets.push(list as u32);
-            list += usize::from(level);
-        }
+        self.uppers.extend(&levels)?;
         self.drawn += count as u64;
         let (base, upper) = (self.base.len() + base, self.upper.len() + upper);
         self.base.to_mut().resize(base, EMPTY);
         self.upper.to_mut().resize(upper, EMPTY);
         self.levels.to_mut().extend(levels);
         self.parents.to_mut().resize(start + count, EMPTY);
-        self.guards.to_mut().resize(start + count, EMPTY);
+        self.guards.resize(start + count);
         self.dependants.resize(start + count, 0);
         Ok(())
     }
 
     /// Removes the rows from number `len` on. Links to them must have gone before.
     pub(super) fn truncate(&mut self, len: usize) {
-        for others in [&self.parents, &self.guards] {
-            for &other in others.get(len..).unwrap_or_default() {
-                if let Some(dependants) = self.dependants.get_mut(other as usize) {
-                    *dependants -= 1;
-                }
+        let parents = self.parents.get(len..).unwrap_or_default();
+        for other in parents.iter().copied().chain(self.guards.values(len)) {
+            if let Some(dependants) = self.dependants.get_mut(other as usize) {
+                *dependants -= 1;
             }
         }
-        if let Some(&lists) = self.offsets.get(len) {
-            self.upper
-                .to_mut()
-                .truncate(lists as usize * self.params.capacity(1));
-        }
+        self.uppers.truncate(len);
+        self.upper
+            .to_mut()
+            .truncate(self.uppers.lists() * self.params.capacity(1));
         self.base.to_mut().truncate(len * self.params.capacity(0));
-        self.offsets.truncate(len);
         self.levels.to_mut().truncate(len);
         self.parents.to_mut().truncate(len);
-        self.guards.to_mut().truncate(len);
+        self.guards.resize(len);
         self.dependants.truncate(len);
     }
 
     /// Bytes of links, of upper levels, and of everything else.
     pub fn bytes(&self) -> (usize, usize, usize) {
-        let per_node = size_of::<u32>() * 3 + size_of::<u16>() + size_of::<u8>();
+        let per_node = size_of::<u32>() + 2 * size_of::<u8>();
         (
             size_of_val(&*self.base),
             size_of_val(&*self.upper),
-            self.len() * per_node,
+            self.len() * per_node + self.guards.bytes() + self.uppers.bytes(),
         )
     }
 }

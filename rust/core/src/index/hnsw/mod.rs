@@ -12,6 +12,7 @@ mod file;
 mod filter;
 mod graph;
 mod guard;
+mod guards;
 mod insert;
 mod journal;
 mod layer;
@@ -28,6 +29,7 @@ mod select;
 mod stats;
 mod store;
 mod tree;
+mod uppers;
 mod walk;
 mod within;
 

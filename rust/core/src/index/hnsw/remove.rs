@@ -197,10 +197,10 @@ impl Graph {
     fn shrink(&mut self) {
         self.base.to_mut().shrink_to_fit();
         self.upper.to_mut().shrink_to_fit();
-        self.offsets.shrink_to_fit();
+        self.uppers.shrink();
         self.levels.to_mut().shrink_to_fit();
         self.parents.to_mut().shrink_to_fit();
-        self.guards.to_mut().shrink_to_fit();
+        self.guards.shrink();
         self.dependants.shrink_to_fit();
     }
 }

@@ -5,11 +5,13 @@
 
 use crate::error::Result;
 use crate::index::changes::Move;
+use crate::index::rows::Lookup;
 use crate::persist::Store;
 use crate::pool::Workers;
 
 use super::Hnsw;
 use super::graph::{EMPTY, Graph};
+use super::guards::Guards;
 use super::select::{Choice, Measure, select};
 use super::tree::Tree;
 use crate::index::candidate::Candidate;
@@ -23,6 +25,8 @@ const PASSED: usize = 64;
 /// New links, and where rows move. Row numbers are the old ones, but in `graph` and `renamed`.
 pub(super) struct Repair {
     pub(super) moves: Vec<Move>,
+    /// What finds ids then, if it is not to follow the moves.
+    pub(super) lookup: Option<Lookup>,
     /// New level-0 links of rows that lost some.
     pub(super) base: Vec<(u32, Vec<u32>)>,
     /// Rows with links to rows that move, and no other change.
@@ -94,7 +98,7 @@ impl Hnsw {
         let renaming = Renaming::new(&moves, self.rows.staying());
         let graph = self.plan_graph(&tree, &moves, workers)?;
         let unguarded = self.live().filter(|&row| {
-            let guard = self.graph.guards[row as usize];
+            let guard = self.graph.guards.get(row);
             guard != EMPTY && !self.rows.stays(guard as usize)
         });
         let mut lost: Vec<u32> = unguarded.chain(orphans.iter().copied()).collect();
@@ -106,6 +110,7 @@ impl Hnsw {
             renamed: found.renamed.iter().map(|&row| renaming.of(row)).collect(),
             graph,
             lost,
+            lookup: self.rows.lookup_after(&moves)?,
             moves,
         })
     }
@@ -221,7 +226,7 @@ impl Hnsw {
         let kept = |link: u32| {
             tree.parents[row as usize] == link
                 || tree.parents[link as usize] == row
-                || self.graph.guards[link as usize] == row
+                || self.graph.guards.get(link) == row
         };
         let capacity = self.params().capacity(0);
         let near = self.by_distance(row, others);
@@ -326,7 +331,7 @@ impl Hnsw {
             .collect();
         let guards: Vec<u32> = sources
             .iter()
-            .map(|&row| match self.graph.guards[row as usize] {
+            .map(|&row| match self.graph.guards.get(row) {
                 guard if guard != EMPTY && self.rows.stays(guard as usize) => renaming.of(guard),
                 _ => EMPTY,
             })
@@ -343,15 +348,15 @@ impl Hnsw {
             (None, None) => EMPTY,
         };
         let drawn = self.graph.drawn;
-        Ok(Graph::from_parts(
+        Graph::from_parts(
             self.params(),
             Store::default(),
             upper.into(),
             levels.into(),
             parents.into(),
-            guards.into(),
+            Guards::of(&guards),
             entry,
             drawn,
-        ))
+        )
     }
 }

@@ -155,7 +155,7 @@ fn damage_is_found() {
     });
     assert!(message.contains("no parent"), "{message}");
     let message = damaged(&|index| {
-        index.graph.guards[9] = 9;
+        index.graph.guards.set(9, 9);
     });
     assert!(message.contains("guard"), "{message}");
 }

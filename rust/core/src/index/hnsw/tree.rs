@@ -42,7 +42,7 @@ impl<'a> Tree<'a> {
                 tree.above[row] = parent;
                 tree.dependants[parent as usize] += 1;
             }
-            let guard = graph.guards[row];
+            let guard = graph.guards.get(row as u32);
             if live(guard) {
                 tree.dependants[guard as usize] += 1;
             }

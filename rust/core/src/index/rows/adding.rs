@@ -1,7 +1,6 @@
 //! Rows that come: what may be stored, room for it, and how it is undone.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
@@ -15,7 +14,7 @@ use crate::metric::Metric;
 use crate::persist::Store;
 use crate::pool::Workers;
 
-use super::{MAX_ROWS, Rows};
+use super::{Lookup, MAX_ROWS, Rows};
 
 /// Storage that takes the old one's place when rows outgrow it.
 pub struct Room {
@@ -23,7 +22,7 @@ pub struct Room {
     codes: Option<Lines>,
     norms: Option<Store<f64>>,
     ids: Option<Store<i64>>,
-    numbers: Option<HashMap<i64, u32>>,
+    lookup: Option<Lookup>,
 }
 
 impl Room {
@@ -77,18 +76,10 @@ impl Rows {
         }
     }
 
-    /// Room for `more` rows, to be given to [`Rows::make_room`].
-    pub fn room(&self, more: usize) -> Result<Room> {
+    /// Room for rows with these ids, to be given to [`Rows::make_room`].
+    pub fn room(&self, ids: &[i64]) -> Result<Room> {
         let cosine = self.space.metric == Metric::Cosine;
-        let wanted = self.len() + more;
-        let mut numbers = None;
-        if wanted > self.numbers.capacity() {
-            let mut copy = HashMap::new();
-            copy.try_reserve(wanted.max(2 * self.len()))
-                .map_err(|_| Error::out_of_memory())?;
-            copy.extend(self.numbers.iter());
-            numbers = Some(copy);
-        }
+        let more = ids.len();
         Ok(Room {
             vectors: self.vectors.with_room(more)?,
             codes: match &self.coding.codes {
@@ -97,7 +88,7 @@ impl Rows {
             },
             norms: room::store(&self.norms, if cosine { more } else { 0 })?,
             ids: room::store(&self.ids, more)?,
-            numbers,
+            lookup: self.lookup_with_room(ids)?,
         })
     }
 
@@ -109,13 +100,20 @@ impl Rows {
         }
         room::swap(&mut self.norms, &mut room.norms);
         room::swap(&mut self.ids, &mut room.ids);
-        room::swap(&mut self.numbers, &mut room.numbers);
+        room::swap(&mut self.lookup, &mut room.lookup);
+    }
+
+    fn lookup_with_room(&self, more: &[i64]) -> Result<Option<Lookup>> {
+        let is_hidden = |row| self.is_hidden(row);
+        self.lookup.with_room(&self.ids, is_hidden, more)
     }
 
     /// Appends pending rows that were admitted. Ids of visible rows lead to those until
     /// [`Rows::show`].
     pub fn put(&mut self, vectors: Matrix<'_, f32>, ids: &[i64]) -> Result<()> {
         let start = self.len();
+        let mut lookup = self.lookup_with_room(ids)?;
+        room::swap(&mut self.lookup, &mut lookup);
         self.vectors.resize(start + ids.len())?;
         self.hidden.resize(start + ids.len());
         let mut buffer = Vec::new();
@@ -126,7 +124,7 @@ impl Rows {
                 self.norms.to_mut().push(norm);
             }
             self.ids.to_mut().push(id);
-            self.numbers.entry(id).or_insert(i as u32);
+            self.lookup.append(id, i);
         }
         if let Some(codes) = &mut self.coding.codes {
             codes.append(&self.vectors, start..start + ids.len(), &Workers::serial())?;
@@ -139,13 +137,8 @@ impl Rows {
     pub fn truncate(&mut self, len: usize) {
         let forgotten = (self.len() - len) as u64;
         self.coding.unseen = self.coding.unseen.saturating_sub(forgotten);
-        for id in self.ids.to_mut().drain(len..) {
-            if let Entry::Occupied(entry) = self.numbers.entry(id)
-                && *entry.get() as usize >= len
-            {
-                entry.remove();
-            }
-        }
+        self.lookup.truncate(len, &self.ids[len..]);
+        self.ids.to_mut().truncate(len);
         self.visible = self.visible.min(len);
         self.hidden.resize(len);
         self.leaving = Bitmap::default();
@@ -176,7 +169,7 @@ impl Rows {
                     format!("holds {id} in row {row} but must not be negative: -1 marks no hit"),
                 ));
             }
-            match (existing, self.numbers.contains_key(&id)) {
+            match (existing, self.number(id).is_some()) {
                 (Existing::Refuse, true) => return Err(Error::DuplicateId { id }),
                 (Existing::Require, false) => return Err(unknown(id)),
                 _ => {}

@@ -1,6 +1,5 @@
 //! Rows in files, and what must hold of them.
 
-use std::collections::HashMap;
 use std::io::{Read, Seek};
 
 use crate::error::{Error, Result};
@@ -14,7 +13,7 @@ use crate::metric::Metric;
 use crate::persist::{Check, Reader, Store, Writer};
 use crate::pool::Workers;
 
-use super::{MAX_ROWS, Rows};
+use super::{Lookup, MAX_ROWS, Rows};
 
 impl Rows {
     /// Adds the visible rows' sections to a file.
@@ -66,7 +65,7 @@ impl Rows {
             coding: Coding::default(),
             norms,
             ids,
-            numbers: HashMap::new(),
+            lookup: Lookup::default(),
             mapped: None,
             visible: len,
         };
@@ -79,13 +78,8 @@ impl Rows {
             rows.mapped = Some((mapping, order));
             return Ok(rows);
         }
-        rows.numbers
-            .try_reserve(len)
-            .map_err(|_| Error::out_of_memory())?;
-        let numbered = rows.ids.iter().copied().zip(0u32..);
-        let hidden = &rows.hidden;
-        let live = numbered.filter(|&(_, row)| !hidden.contains(row as usize));
-        rows.numbers.extend(live);
+        rows.lookup = Lookup::of(&rows.ids, |row| rows.is_hidden(row))?
+            .ok_or_else(|| reader.damaged("an id occurs twice"))?;
         rows.check().map_err(|problem| reader.damaged(&problem))?;
         Ok(rows)
     }
@@ -118,12 +112,12 @@ impl Rows {
         }
         // The order of mapped rows exists because their ids differ.
         let listed = self.mapped.is_none();
-        if listed && !self.has_pending() && self.numbers.len() != self.live() {
+        if listed && !self.has_pending() && !self.lookup.is_whole(self.len(), self.live()) {
             return Err("an id occurs twice".into());
         }
         let mut buffer = Vec::new();
         for (i, &id) in self.ids[..self.visible].iter().enumerate() {
-            let leads = || self.numbers.get(&id) == Some(&(i as u32));
+            let leads = || self.number(id) == Some(i);
             if id < 0 || (listed && leads() != self.is_live(i)) {
                 return Err(format!("id {id} of row {i} is negative or leads elsewhere"));
             }

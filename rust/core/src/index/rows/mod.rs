@@ -2,14 +2,13 @@
 
 mod adding;
 mod file;
-
-use std::collections::HashMap;
+mod lookup;
 
 use crate::error::Result;
 use crate::index::bitmap::Bitmap;
 use crate::index::changes::unknown;
 use crate::index::codes::{Coding, Look, Query, Work};
-use crate::index::memory::{Part, spare, table};
+use crate::index::memory::{Part, spare};
 use crate::index::order::Order;
 use crate::index::packed::Storage;
 use crate::index::space::Space;
@@ -19,6 +18,7 @@ use crate::pool::Workers;
 use crate::simd::prefetch;
 
 pub use adding::Room;
+pub use lookup::Lookup;
 
 /// An index holds fewer rows than this, so that row numbers fit 31 bits.
 pub const MAX_ROWS: usize = (1 << 31) - 1;
@@ -35,8 +35,8 @@ pub struct Rows {
     /// Lengths before normalisation; filled under cosine alone.
     pub(in crate::index) norms: Store<f64>,
     pub(in crate::index) ids: Store<i64>,
-    /// Empty while the rows are mapped.
-    pub(in crate::index) numbers: HashMap<i64, u32>,
+    /// Not used while the rows are mapped.
+    pub(in crate::index) lookup: Lookup,
     pub(in crate::index) hidden: Bitmap,
     /// Rows that the change under way will hide.
     pub(in crate::index) leaving: Bitmap,
@@ -56,7 +56,7 @@ impl Rows {
             coding: Coding::default(),
             norms: Store::default(),
             ids: Store::default(),
-            numbers: HashMap::new(),
+            lookup: Lookup::default(),
             hidden: Bitmap::default(),
             leaving: Bitmap::default(),
             largest_id: -1,
@@ -96,7 +96,7 @@ impl Rows {
             let id = self.ids[row];
             self.largest_id = self.largest_id.max(id);
             if leaving.count() > 0 {
-                self.numbers.insert(id, row as u32);
+                self.lookup.set(id, row);
             }
         }
         self.visible = self.ids.len();
@@ -107,8 +107,7 @@ impl Rows {
         if let Some((_, order)) = &self.mapped {
             return order.find(&self.ids, id);
         }
-        let number = *self.numbers.get(&id)? as usize;
-        (number < self.visible).then_some(number)
+        self.lookup.find(id).filter(|&row| self.is_live(row))
     }
 
     /// The file that the rows lie in, if they are mapped.
@@ -248,9 +247,8 @@ impl Rows {
     /// Bytes of vectors, and of ids with their lookup.
     pub fn bytes(&self) -> (usize, usize) {
         let vectors = self.vectors.memory() + size_of_val(&*self.norms);
-        let table = self.numbers.capacity() * (size_of::<(i64, u32)>() + 1);
         let order = self.mapped.as_ref().map_or(0, |(_, order)| order.bytes());
-        let lookup = table + order;
+        let lookup = self.lookup.bytes() + order;
         (vectors, size_of_val(self.ids()) + lookup)
     }
 
@@ -263,7 +261,7 @@ impl Rows {
             ("ids", size_of_val(self.ids())),
             (
                 "lookup",
-                table(&self.numbers) + size_of_val(self.hidden.words()),
+                self.lookup.bytes() + size_of_val(self.hidden.words()),
             ),
         ];
         let reserved =
