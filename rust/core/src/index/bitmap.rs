@@ -21,16 +21,20 @@ impl Bitmap {
     /// The set of the rows whose value is true.
     pub fn from_bools(values: &[bool]) -> Self {
         // Eight truth values, a bit each in eight bytes, moved together into the highest byte.
-        let byte = |eight: &[bool]| {
-            let mut bytes = [0; 8];
-            bytes[..eight.len()].copy_from_slice(bytemuck::cast_slice(eight));
-            u64::from_le_bytes(bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56
+        let byte =
+            |&eight: &[u8; 8]| u64::from_le_bytes(eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        let word = |bytes: &[u8; 64]| {
+            let eights = bytes.as_chunks::<8>().0.iter().enumerate();
+            eights.fold(0, |word, (i, eight)| word | byte(eight) << (8 * i))
         };
-        let word = |chunk: &[bool]| {
-            let bytes = chunk.chunks(8).enumerate();
-            bytes.fold(0, |word, (i, eight)| word | byte(eight) << (8 * i))
-        };
-        let words: Vec<u64> = values.chunks(64).map(word).collect();
+        // Chunks of a length known beforehand: of others, each would be copied by a call.
+        let (chunks, rest) = bytemuck::cast_slice(values).as_chunks::<64>();
+        let mut words: Vec<u64> = chunks.iter().map(word).collect();
+        if !rest.is_empty() {
+            let mut last = [0; 64];
+            last[..rest.len()].copy_from_slice(rest);
+            words.push(word(&last));
+        }
         Self {
             count: words.iter().map(|word| word.count_ones() as usize).sum(),
             words,

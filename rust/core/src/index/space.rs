@@ -163,6 +163,11 @@ impl Space {
     /// Queries as [`Space::distance`] wants them.
     pub fn prepare(&self, queries: Matrix<'_, f32>) -> Result<Lines> {
         self.check(queries, "queries")?;
+        self.lay_out(queries)
+    }
+
+    /// The same of queries that were checked.
+    pub fn lay_out(&self, queries: Matrix<'_, f32>) -> Result<Lines> {
         let mut lines = Lines::new(self.dim);
         lines.resize(queries.rows())?;
         for i in 0..queries.rows() {

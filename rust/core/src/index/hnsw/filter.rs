@@ -124,7 +124,7 @@ impl Hnsw {
         workers: &Workers<'_>,
     ) -> Result<Hits> {
         let ef = pool_size(ef, k)?;
-        let prepared = self.rows.space.prepare(queries)?;
+        self.rows.space.check(queries, "queries")?;
         let sieve = Sieve::new(allowed);
         let few = self.is_few(allowed.count(), ef);
         let chunk = match queries.rows().div_ceil(workers.threads().max(1)) {
@@ -132,10 +132,13 @@ impl Hnsw {
             _ => QUERIES,
         };
         Hits::collect(queries.rows(), k, chunk, workers, |range, places| {
+            // Some at a time, which are then still in the cache.
+            let part = queries.slice(range.start, range.end);
+            let prepared = self.rows.space.lay_out(part)?;
             let mut missed = Vec::new();
             let mut missing = Vec::new();
             self.filter_scratches.with(|scratch| {
-                for (query, places) in range.zip(places.chunks_mut(k)) {
+                for (query, places) in places.chunks_mut(k).enumerate() {
                     workers.check()?;
                     let row = prepared.row(query);
                     if few || !self.search_one_among(row, places, ef, &sieve, scratch, Uncounted) {
