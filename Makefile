@@ -10,6 +10,7 @@ PYTEST_ARGS ?=
 INDEX_DATA ?=
 INDEX_PEERS ?=
 INDEX_ARGS ?=
+TORCH_INDEX ?=
 
 ENV := $(or $(VIRTUAL_ENV),$(CONDA_PREFIX))
 ifeq ($(ENV),$(CURDIR)/.venv)
@@ -41,7 +42,7 @@ ifneq ($(wildcard $(STAMPS)/develop),)
   endif
 endif
 
-.PHONY: help demo develop test lint wheel bench bench-index bench-quality clean FORCE
+.PHONY: help demo develop test test-torch lint wheel bench bench-index bench-quality clean FORCE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -57,6 +58,19 @@ develop: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/lint ## build into the envir
 test: $(STAMPS)/develop $(STAMPS)/test ## build, then run the tests of both languages
 	cargo test --locked --workspace
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+# PyTorch is too large for everybody's environment, hence one of its own.
+test-torch: $(STAMPS)/tools ## install PyTorch apart (TORCH_INDEX: an index of CPU wheels), test the bridge
+	rm -f .bench/wheels/*.whl
+	$(MATURIN) build --release --locked --quiet --interpreter $(PY) --out .bench/wheels
+	test -x .bench/torch-venv/bin/python || $(PY) -m venv .bench/torch-venv
+	.bench/torch-venv/bin/python -m pip --disable-pip-version-check --quiet install \
+	  $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") \
+	  "torch>=2.3" "numpy>=1.26" "pytest>=8.2" "pytest-benchmark>=5.0"
+	.bench/torch-venv/bin/python -m pip --disable-pip-version-check --quiet install \
+	  --force-reinstall --no-deps .bench/wheels/*.whl
+	.bench/torch-venv/bin/python -m pytest -k torch $(PYTEST_ARGS) \
+	  tests/test_interop_torch.py tests/test_examples.py tests/test_readme.py
 
 lint: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/lint ## formatting, linters, types, stubs, layers
 	cargo fmt --all --check

@@ -10,7 +10,7 @@ import subprocess
 import numpy as np
 import pytest
 import ruvector
-from ruvector import losses, mining, objectives, optim, similarity
+from ruvector import heads, losses, mining, objectives, optim, similarity
 from ruvector.errors import RuvectorError
 
 GRAPH = ruvector.Graph.from_edges([[i, (i + 1) % 6] for i in range(6)])
@@ -61,6 +61,23 @@ FLOATS = {
     "InBatchInfoNCELoss": lambda x: losses.InBatchInfoNCELoss()(x, x),
     "InBatchInfoNCELoss.value_and_grad": lambda x: losses.InBatchInfoNCELoss().value_and_grad(x, x),
     "CCASSGLoss": lambda x: losses.CCASSGLoss()(x, x),
+    "NodeClassificationLoss": lambda x: losses.NodeClassificationLoss()(x, [0] * 6),
+    "GraphClassificationLoss": lambda x: losses.GraphClassificationLoss()(
+        x, graphs=[0] * 6, labels=[0]
+    ),
+    "FeatureReconstructionLoss": lambda x: losses.FeatureReconstructionLoss()(
+        x, np.ones((3, 2)), None, np.ones((6, 2))
+    ),
+    "DeepGraphInfomaxLoss": lambda x: losses.DeepGraphInfomaxLoss()(x, x, np.ones((3, 3))),
+    "AdjacencyReconstructionLoss": lambda x: losses.AdjacencyReconstructionLoss()(x, [0], [1]),
+    "EdgeReconstructionLoss": lambda x: losses.EdgeReconstructionLoss()(x, [0], [1], [2], [3]),
+    "DistancePreservationLoss": lambda x: losses.DistancePreservationLoss()(x, [0], [1], [1.0]),
+    "AnglePreservationLoss": lambda x: losses.AnglePreservationLoss()(x, [0], [1], [2], [0.5]),
+    "CurvatureLoss": lambda x: losses.CurvatureLoss()(x, [0], [1], [0.1]),
+    "BarlowTwinsLoss": lambda x: losses.BarlowTwinsLoss()(x, x),
+    "VICRegLoss": lambda x: losses.VICRegLoss()(x, x),
+    "heads.linear": lambda x: heads.linear(x, np.ones((3, 2))),
+    "heads.pool": lambda x: heads.pool(x, [0] * 6),
     "HardNegativeMiner.mine": lambda x: mining.HardNegativeMiner(k=1).mine(x),
     "cosine_matrix": lambda x: similarity.cosine_matrix(x, x),
     "Adam.step": _step,

@@ -38,6 +38,8 @@ def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if any("sklearn" in block for block in python_in(page)):
         pytest.importorskip("sklearn", minversion="1.6")
+    if any("torch" in block for block in python_in(page)):
+        pytest.importorskip("torch", minversion="2.3", reason="no PyTorch: make test-torch")
     names: dict[str, object] = {}
     for number, block in enumerate(python_in(page)):
         exec(compile(block, f"{page}:{number}", "exec"), names)

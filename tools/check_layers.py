@@ -33,7 +33,7 @@ PYTHON = (
     "splits",
     "curvature",
     "smoothing | spectral",
-    "losses | mining | index",
+    "heads | losses | mining | index",
     "optim",
     "autograd",
     "encoders",

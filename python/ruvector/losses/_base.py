@@ -180,7 +180,9 @@ class Loss:
             if entry.kind != "embeddings" or (argument is None and entry.optional):
                 inputs.append(argument)
                 continue
-            index = as_ids(argument, entry.name, ndim=_rank(argument, [r - 1 for r in entry.ranks]))
+            # Where the table is the loss's only such input, methods call its rows so.
+            name = "rows" if entry.name == "embeddings" else entry.name
+            index = as_ids(argument, name, ndim=_rank(argument, [r - 1 for r in entry.ranks]))
             row = np.empty((index.size, table.shape[1]), table.dtype)
             indices.append(index.ravel())
             rows.append(row)

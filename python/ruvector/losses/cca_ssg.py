@@ -40,8 +40,8 @@ class CCASSGLoss(Loss):
 
     Notes
     -----
-    Time is n·d², memory d² and the two views again; nothing grows as n². Results do not depend on
-    the number of threads.
+    Time is n·d², memory d² and the two views again; nothing grows as n². No rows have loss 0.
+    Results do not depend on the number of threads.
 
     References
     ----------

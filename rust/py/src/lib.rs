@@ -13,6 +13,7 @@ mod linalg;
 mod losses;
 mod mining;
 mod optim;
+mod pooling;
 mod runtime;
 mod similarity;
 
@@ -30,5 +31,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     similarity::register(module)?;
     batch::register(module)?;
     losses::register(module)?;
+    pooling::register(module)?;
     Ok(())
 }

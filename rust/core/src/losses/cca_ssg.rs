@@ -59,7 +59,11 @@ impl Loss for CcaSsg {
             excess.push(view.excess_correlation(workers)?);
         }
         let agreement = agreement(&views, workers)? / count.max(1) as f64;
-        let penalty: f64 = excess.iter().flatten().map(|c| c.wide() * c.wide()).sum();
+        let mut penalty: f64 = excess.iter().flatten().map(|c| c.wide() * c.wide()).sum();
+        if count == 0 {
+            // No rows have no correlations that could differ from the identity.
+            penalty = 0.0;
+        }
         if let Some(mut gradients) = call.gradients.take() {
             for (this, name) in ["first", "second"].into_iter().enumerate() {
                 let out = gradients.take(name);

@@ -162,20 +162,13 @@ impl Loss for GraphClasses {
             Input::required("labels", Kind::Indices, &[1]),
             Input::optional("class_weights", Kind::Floats, &[1]),
         ],
-        options: &[Setting::new(
-            "pooling",
-            Domain::Choice(&["mean", "sum", "max"]),
-        )],
+        options: &[Setting::new("pooling", Domain::Choice(Pooling::NAMES))],
         reductions: Reduction::ALL,
     };
 
     fn parse(options: &Options<'_>) -> Result<Self> {
         Ok(Self {
-            pooling: match options.text("pooling")? {
-                "sum" => Pooling::Sum,
-                "max" => Pooling::Max,
-                _ => Pooling::Mean,
-            },
+            pooling: Pooling::parse(options.text("pooling")?),
         })
     }
 

@@ -30,7 +30,7 @@ mod neighbor_contrastive;
 mod norm;
 mod orthogonality;
 mod pairs;
-mod pooling;
+pub mod pooling;
 mod rows;
 mod softmax;
 mod sparsity;

@@ -15,6 +15,18 @@ pub enum Pooling {
     Max,
 }
 
+impl Pooling {
+    pub const NAMES: &'static [&'static str] = &["mean", "sum", "max"];
+
+    pub fn parse(name: &str) -> Self {
+        match name {
+            "sum" => Self::Sum,
+            "max" => Self::Max,
+            _ => Self::Mean,
+        }
+    }
+}
+
 /// The nodes of each graph, rising.
 pub struct Graphs<'a> {
     index: &'a [i64],
