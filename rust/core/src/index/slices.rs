@@ -39,7 +39,7 @@ pub fn in_slices<I>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::time::Duration;
 
     use super::*;
@@ -57,13 +57,20 @@ mod tests {
         let values: Vec<f32> = (0..5 * SLICE + 5).map(|i| i as f32).collect();
         let queries = Matrix::new(&values, values.len(), 1).unwrap();
         let slices = AtomicUsize::new(0);
+        let begun = AtomicBool::new(false);
         let space = |index: &Flat| index.rows.space;
         let hits = std::thread::scope(|scope| {
             in_slices(&index, space, queries, 2, |index, part| {
                 if slices.fetch_add(1, Ordering::Relaxed) == 0 {
-                    scope.spawn(|| add().unwrap());
+                    scope.spawn(|| {
+                        begun.store(true, Ordering::Release);
+                        add().unwrap();
+                    });
                 }
                 // Long enough for the change's next step to wait for this slice.
+                while !begun.load(Ordering::Acquire) {
+                    std::thread::yield_now();
+                }
                 std::thread::sleep(Duration::from_millis(40));
                 index.search(part, 2, &serial)
             })
