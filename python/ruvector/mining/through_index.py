@@ -1,5 +1,6 @@
 """The hardest negatives through an index, which finds most of them in a fraction of the time."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -124,37 +125,49 @@ def nearest_through(
     anchors, labels = question.anchors, question.labels
     ids = np.full((len(anchors), k), -1, np.int64)
     distances = np.full((len(anchors), k), np.inf, np.float32)
-    own = np.full(len(anchors), -1, np.int64) if labels is None else labels
-    pool_labels = question.pool_labels
-    sizes = np.zeros(len(anchors), np.int64)
     stored = index.ids
-    if pool_labels is not None:
-        known, counts = np.unique(pool_labels, return_counts=True)
-        if len(known):
-            rank = np.minimum(np.searchsorted(known, own), len(known) - 1)
-            sizes = np.where((known[rank] == own) & (own >= 0), counts[rank], 0)
+    none = np.zeros(len(anchors), np.int64)
+    own = none - 1 if labels is None else labels
+    # Rows of the index by class: those of an anchor's class are a range of `by_class`.
+    pool_labels = np.empty(0, np.int64) if question.pool_labels is None else question.pool_labels
+    by_class = np.argsort(pool_labels, kind="stable")
+    first, last = (
+        np.searchsorted(pool_labels, own, side=side, sorter=by_class) for side in ("left", "right")
+    )
+    sizes = np.where(own >= 0, last - first, 0)
     listed = np.diff(question.start)
-    groups: list[tuple[Ids, Any]] = []
     small = sizes <= _FEW
-    # Few different numbers of rows to fetch.
     extra = np.where(small, sizes, 0) + listed
+    # Few different numbers of rows to fetch.
     steps = np.where(extra > 0, 1 << np.ceil(np.log2(np.maximum(extra, 1))).astype(np.int64), 0)
-    for step in np.unique(steps[small]):
-        groups.append((np.flatnonzero(small & (steps == step)), None))
-    for label in np.unique(own[~small]):
-        assert pool_labels is not None
-        groups.append((np.flatnonzero(~small & (own == label)), pool_labels != label))
-    # Labels of ids, for classes that are dropped.
-    by_id = np.argsort(stored, kind="stable")
-    for members, where in groups:
+    allowed = np.ones(len(stored), bool)
+    by_id = np.argsort(stored, kind="stable") if (sizes[small] > 0).any() else none
+    for members, is_small in _groups(small, steps, own):
         wanted = min(k + skip + int(extra[members].max()), len(stored))
         if wanted == 0:
             continue
+        mine = by_class[first[members[0]] : last[members[0]]]
+        allowed[mine] = is_small
+        where = None if is_small else allowed
         found, far = _search(index, anchors[members], wanted, ef, where)
+        allowed[mine] = True
         bad = _is_forbidden(question, members, found)
-        if where is None and pool_labels is not None:
-            row = by_id[np.minimum(np.searchsorted(stored, found, sorter=by_id), len(stored) - 1)]
+        if is_small and (sizes[members] > 0).any():
+            place = np.searchsorted(stored, found, sorter=by_id)
             label = own[members][:, None]
+            row = by_id[np.minimum(place, len(stored) - 1)]
             bad |= (pool_labels[row] == label) & (label >= 0)
         ids[members], distances[members] = _keep(found, far, bad, skip, k)
     return ids, distances
+
+
+def _groups(small: npt.NDArray[np.bool_], steps: Ids, own: Ids) -> Iterator[tuple[Ids, bool]]:
+    """Anchors that are searched for together, and whether their classes are small."""
+    for step in np.unique(steps[small]):
+        yield np.flatnonzero(small & (steps == step)), True
+    large = np.flatnonzero(~small)
+    large = large[np.argsort(own[large], kind="stable")]
+    cuts = np.flatnonzero(np.diff(own[large])) + 1
+    for members in np.split(large, cuts):
+        if len(members):
+            yield members, False
