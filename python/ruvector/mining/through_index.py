@@ -1,6 +1,5 @@
 """The hardest negatives through an index, which finds most of them in a fraction of the time."""
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -140,19 +139,27 @@ def nearest_through(
     extra = np.where(small, sizes, 0) + listed
     # Few different numbers of rows to fetch.
     steps = np.where(extra > 0, 1 << np.ceil(np.log2(np.maximum(extra, 1))).astype(np.int64), 0)
-    allowed = np.ones(len(stored), bool)
+    groups = [np.flatnonzero(small & (steps == step)) for step in np.unique(steps[small])]
+    groups.append(np.flatnonzero(~small))
     by_id = np.argsort(stored, kind="stable") if (sizes[small] > 0).any() else none
-    for members, is_small in _groups(small, steps, own):
+    for members in filter(len, groups):
         wanted = min(k + skip + int(extra[members].max()), len(stored))
         if wanted == 0:
             continue
-        mine = by_class[first[members[0]] : last[members[0]]]
-        allowed[mine] = is_small
-        where = None if is_small else allowed
-        found, far = _search(index, anchors[members], wanted, ef, where)
-        allowed[mine] = True
+        found = np.full((len(members), wanted), -1, np.int64)
+        far = np.full((len(members), wanted), np.inf, np.float32)
+        if small[members[0]]:
+            found[:], far[:] = _search(index, anchors[members], wanted, ef, None)
+        else:
+            allowed = np.ones(len(stored), bool)
+            for places in _by_value(own[members]):
+                some = members[places]
+                mine = by_class[first[some[0]] : last[some[0]]]
+                allowed[mine] = False
+                found[places], far[places] = _search(index, anchors[some], wanted, ef, allowed)
+                allowed[mine] = True
         bad = _is_forbidden(question, members, found)
-        if is_small and (sizes[members] > 0).any():
+        if small[members[0]] and (sizes[members] > 0).any():
             place = np.searchsorted(stored, found, sorter=by_id)
             label = own[members][:, None]
             row = by_id[np.minimum(place, len(stored) - 1)]
@@ -161,13 +168,7 @@ def nearest_through(
     return ids, distances
 
 
-def _groups(small: npt.NDArray[np.bool_], steps: Ids, own: Ids) -> Iterator[tuple[Ids, bool]]:
-    """Anchors that are searched for together, and whether their classes are small."""
-    for step in np.unique(steps[small]):
-        yield np.flatnonzero(small & (steps == step)), True
-    large = np.flatnonzero(~small)
-    large = large[np.argsort(own[large], kind="stable")]
-    cuts = np.flatnonzero(np.diff(own[large])) + 1
-    for members in np.split(large, cuts):
-        if len(members):
-            yield members, False
+def _by_value(values: Ids) -> list[Ids]:
+    """The places of each value."""
+    order = np.argsort(values, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(values[order])) + 1)
