@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ruvector.encoders import SmoothedLinear
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.graph import Graph
 from ruvector.mining import (
@@ -14,6 +15,8 @@ from ruvector.mining import (
     TripletMiner,
     as_miner,
 )
+from ruvector.objectives import EdgeContrast
+from ruvector.trainer import Trainer
 
 
 def farthest(embeddings, labels):
@@ -79,6 +82,26 @@ def test_what_has_mine_stays_what_it_is():
 def test_wrong_answers_are_refused(answer, error, message):
     with pytest.raises(error, match=message):
         FunctionMiner(lambda *_: answer).mine(np.eye(3))
+
+
+def test_an_objective_takes_a_function():
+    ring = Graph.from_edges([[i, (i + 1) % 40] for i in range(40)])
+    calls = []
+
+    def opposite(embeddings, labels):
+        calls.append((embeddings.shape, labels))
+        rows = np.arange(len(embeddings))[:, None]
+        # The last is a neighbour, which must not become a negative.
+        return np.add(rows, [20, 15, 1]) % len(embeddings)
+
+    objective = EdgeContrast(miner=opposite, refresh=1)
+    trainer = Trainer(SmoothedLinear(dim=4), objective, epochs=3)
+    trainer.fit(ring, np.eye(40, dtype=np.float32))
+    assert calls == [((40, 4), None)] * 2
+    assert ["mined" in record.losses for record in trainer.history] == [False, True, True]
+    triplets = EdgeContrast(miner=lambda *_: ([0], [1], [2]), refresh=1)
+    with pytest.raises(InvalidArgumentError, match="edges need negatives"):
+        Trainer(SmoothedLinear(dim=4), triplets, epochs=2).fit(ring, np.eye(40, dtype=np.float32))
 
 
 def test_what_a_function_raises_goes_through():
