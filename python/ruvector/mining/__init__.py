@@ -1,5 +1,22 @@
 """Miners: they choose negatives and return row numbers, which every loss takes."""
 
+from ruvector.mining.debiasing import debiased_weights
+from ruvector.mining.edges import EdgeTripletMiner, EdgeTriplets
 from ruvector.mining.hard import HardNegativeMiner, MinedNegatives
+from ruvector.mining.protocol import FunctionMiner, Miner, as_miner
+from ruvector.mining.through_index import FoundNegatives
+from ruvector.mining.triplets import MinedTriplets, TripletMiner
 
-__all__ = ["HardNegativeMiner", "MinedNegatives"]
+__all__ = [
+    "EdgeTripletMiner",
+    "EdgeTriplets",
+    "FoundNegatives",
+    "FunctionMiner",
+    "HardNegativeMiner",
+    "MinedNegatives",
+    "MinedTriplets",
+    "Miner",
+    "TripletMiner",
+    "as_miner",
+    "debiased_weights",
+]

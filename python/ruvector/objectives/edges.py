@@ -15,7 +15,8 @@ from ruvector.encoders import Encoder, Weights
 from ruvector.errors import InvalidArgumentError
 from ruvector.graph import Graph
 from ruvector.losses import InBatchInfoNCELoss, InfoNCELoss
-from ruvector.mining import HardNegativeMiner, MinedNegatives
+from ruvector.mining import MinedNegatives, Miner, as_miner
+from ruvector.mining.protocol import MiningFunction
 from ruvector.objectives.base import Step
 from ruvector.smoothing import Features
 from ruvector.sparse import CSR
@@ -44,9 +45,11 @@ class EdgeContrast:
         Edges a step.
     folds : int
         Parts that the edges are cut into; 1 leaves every edge in the graph it is embedded from.
-    miner : HardNegativeMiner, optional
+    miner : HardNegativeMiner, other miner or function, optional
         Finds nodes that are near an anchor without being neighbours. A node's candidates are
-        renewed every `refresh` epochs, after a first epoch without any.
+        renewed every `refresh` epochs, after a first epoch without any. A function is called with
+        the embeddings and None for labels and returns nodes, as :class:`~ruvector.mining.
+        FunctionMiner` has it; neighbours among them are dropped.
     mined_loss : InfoNCELoss, optional
         Between anchors, positives and mined negatives; added to `loss`.
     num_mined : int
@@ -65,7 +68,7 @@ class EdgeContrast:
     )
     batch_size: int = 512
     folds: int = 5
-    miner: HardNegativeMiner | None = None
+    miner: Miner | MiningFunction | None = None
     mined_loss: InfoNCELoss = field(default_factory=lambda: InfoNCELoss(temperature=0.1))
     num_mined: int = 8
     refresh: int = 2
@@ -167,7 +170,13 @@ class _Run:
         variables = {name: constant(weights[name]) for name in self.encoder.trainable}
         embedded = self.encoder.forward(variables, self.whole).value
         exclude = (self.adjacency.indptr, self.adjacency.indices)
-        return miner.mine(embedded, exclude=exclude)
+        mined = as_miner(miner).mine(embedded, exclude=exclude)
+        if not isinstance(mined, MinedNegatives):
+            raise InvalidArgumentError(
+                f"miner returned {type(mined).__name__} but edges need negatives of each node; "
+                "return one array of rows"
+            )
+        return mined
 
     def _draw(self, mined: MinedNegatives, anchors: Ids) -> tuple[Ids, Ids]:
         """Rows of the batch whose anchors have candidates, and some candidates of each."""

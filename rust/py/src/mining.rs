@@ -4,6 +4,7 @@ use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArra
 use pyo3::prelude::*;
 use ruvector_core::Result;
 use ruvector_core::mining::hard::{self, Mined};
+use ruvector_core::mining::triplets::{self, Choice, Distance, Selection, Triplets};
 use ruvector_core::mining::{Lists, Positives, Question, Settings, Similarity, Skip, Strategy};
 use ruvector_core::real::Real;
 
@@ -131,8 +132,73 @@ fn mining_strategies() -> Vec<&'static str> {
     Strategy::ALL.map(Strategy::name).to_vec()
 }
 
+#[derive(FromPyObject)]
+enum AnyRows<'py> {
+    F32(PyReadonlyArray2<'py, f32>),
+    F64(PyReadonlyArray2<'py, f64>),
+}
+
+fn triplets_of<T: Real + numpy::Element>(
+    py: Python<'_>,
+    rows: &PyReadonlyArray2<'_, T>,
+    labels: &Ids<'_>,
+    choice: Choice,
+) -> PyResult<Triplets> {
+    let (rows, labels) = (matrix(rows, "embeddings")?, slice(labels, "labels")?);
+    let work = rows.data().len().saturating_mul(rows.rows());
+    enter(py, work, move |workers| {
+        triplets::mine(workers, rows, labels, choice)
+    })
+}
+
+/// Rows of anchors, positives, negatives; distances of positives and negatives; rows without a
+/// positive and without a negative, pairs without a semi-hard one.
+type TripletArrays<'py> = (
+    [Bound<'py, PyArray1<i64>>; 3],
+    [Bound<'py, PyArray1<f32>>; 2],
+    [usize; 3],
+);
+
+/// `choice` is the strategy, the distance, the margin.
+#[pyfunction]
+fn mine_triplets<'py>(
+    py: Python<'py>,
+    embeddings: AnyRows<'py>,
+    labels: Ids<'py>,
+    choice: (String, String, f64),
+) -> PyResult<TripletArrays<'py>> {
+    let (strategy, distance, margin) = choice;
+    let choice = Choice {
+        selection: Selection::parse(&strategy).map_err(|error| to_python(py, error))?,
+        distance: Distance::parse(&distance).map_err(|error| to_python(py, error))?,
+        margin,
+    };
+    let found = match &embeddings {
+        AnyRows::F32(rows) => triplets_of(py, rows, &labels, choice)?,
+        AnyRows::F64(rows) => triplets_of(py, rows, &labels, choice)?,
+    };
+    let rows = [found.anchors, found.positives, found.negatives];
+    let distances = [found.positive_distances, found.negative_distances];
+    Ok((
+        rows.map(|rows| PyArray1::from_vec(py, rows)),
+        distances.map(|values| PyArray1::from_vec(py, values)),
+        [
+            found.without_positive,
+            found.without_negative,
+            found.unmatched,
+        ],
+    ))
+}
+
+#[pyfunction]
+fn triplet_strategies() -> Vec<&'static str> {
+    Selection::ALL.map(|(name, _)| name).to_vec()
+}
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(mine_negatives, module)?)?;
     module.add_function(wrap_pyfunction!(mining_strategies, module)?)?;
+    module.add_function(wrap_pyfunction!(mine_triplets, module)?)?;
+    module.add_function(wrap_pyfunction!(triplet_strategies, module)?)?;
     Ok(())
 }

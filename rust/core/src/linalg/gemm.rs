@@ -14,7 +14,7 @@ use super::pack::{pack, packed_len};
 /// operand for so many steps stay in the first cache.
 ///
 /// Sums are rounded at these steps whatever the shape, so changing the number changes results.
-const DEPTH: usize = 256;
+pub(super) const DEPTH: usize = 256;
 
 /// Tiles of the left operand that are packed at a time, to stay in the second cache.
 const ROW_TILES: usize = 16;

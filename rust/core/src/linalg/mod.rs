@@ -2,6 +2,7 @@
 
 pub mod bytes;
 mod compare;
+pub mod dots;
 pub mod gemm;
 mod pack;
 pub mod panels;

@@ -38,6 +38,7 @@ pub fn roundings(depth: usize) -> usize {
 pub struct Panels<T: 'static> {
     values: Aligned,
     tile: Tile<T>,
+    scale: T,
     lines: usize,
     depth: usize,
     /// Lines of a panel; the last may have fewer.
@@ -47,7 +48,15 @@ pub struct Panels<T: 'static> {
 impl<T: Real> Panels<T> {
     /// Packs lines of equal length.
     pub fn new(lines: &[&[T]]) -> Self {
-        let tile = simd::table::<T>().tile();
+        Self::of(lines, simd::table::<T>().tile(), T::one())
+    }
+
+    /// As [`Self::new`] with negated squared distances in the place of products.
+    pub fn of_distances(lines: &[&[T]]) -> Self {
+        Self::of(lines, simd::table::<T>().distances(), -T::one())
+    }
+
+    fn of(lines: &[&[T]], tile: Tile<T>, scale: T) -> Self {
         let depth = lines.first().map_or(0, |line| line.len());
         // Panels of equal width: a narrow last one would run at a fraction of the speed.
         let count = lines.len().div_ceil(tile.rows).max(1);
@@ -66,6 +75,7 @@ impl<T: Real> Panels<T> {
         Self {
             values,
             tile,
+            scale,
             lines: lines.len(),
             depth,
             width,
@@ -80,6 +90,7 @@ impl<T: Real> Panels<T> {
         assert!(right.iter().all(|line| line.len() == self.depth));
         let Self {
             tile,
+            scale,
             lines,
             depth,
             width,
@@ -111,7 +122,7 @@ impl<T: Real> Panels<T> {
                     let row = p * width;
                     let c = whole.part(row, col, width.min(lines - row), cols);
                     // SAFETY: `out` is borrowed exclusively and has the product's shape.
-                    unsafe { tile.run(T::one(), panel, packed, start > 0, c) };
+                    unsafe { tile.run(scale, panel, packed, start > 0, c) };
                 }
             }
             left = after;

@@ -28,20 +28,7 @@ impl<T: Real> UnitRows<T> {
             debug_assert_eq!(part.cols(), cols);
             rows.extend_from_slice(part.data());
         }
-        let mut norms = vec![0.0; parts.iter().map(Matrix::rows).sum()];
-        let mut pieces: Vec<_> = rows
-            .chunks_mut(PIECE * cols.max(1))
-            .zip(norms.chunks_mut(PIECE))
-            .collect();
-        workers.for_each_piece(&mut pieces, 1, |_, piece| {
-            for (rows, norms) in piece {
-                for (row, length) in rows.chunks_exact_mut(cols.max(1)).zip(norms.iter_mut()) {
-                    *length = norm(row);
-                    normalise(row, *length);
-                }
-            }
-            Ok(())
-        })?;
+        let norms = normalise_rows(&mut rows, parts.iter().map(Matrix::rows).sum(), workers)?;
         Ok(Self { rows, norms, cols })
     }
 
@@ -58,6 +45,30 @@ impl<T: Real> UnitRows<T> {
             cols: self.cols,
         }
     }
+}
+
+/// Scales `count` rows to length one in place, zero rows staying zero; returns the lengths they had.
+pub fn normalise_rows<T: Real>(
+    rows: &mut [T],
+    count: usize,
+    workers: &Workers<'_>,
+) -> Result<Vec<f64>> {
+    let cols = rows.len().checked_div(count).unwrap_or(0);
+    let mut norms = vec![0.0; count];
+    let mut pieces: Vec<_> = rows
+        .chunks_mut(PIECE * cols.max(1))
+        .zip(norms.chunks_mut(PIECE))
+        .collect();
+    workers.for_each_piece(&mut pieces, 1, |_, piece| {
+        for (rows, norms) in piece {
+            for (row, length) in rows.chunks_exact_mut(cols.max(1)).zip(norms.iter_mut()) {
+                *length = norm(row);
+                normalise(row, *length);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(norms)
 }
 
 fn normalise<T: Real>(row: &mut [T], length: f64) {

@@ -50,7 +50,7 @@ pub(super) fn largest_below<T: Real>(scores: &[T], limit: T) -> T {
 
 /// Keeps the `capacity` first in [`order`].
 ///
-/// Takes up to twice as many before it selects, so that a value costs constant time on average.
+/// Takes about twice as many before it selects, so that a value costs constant time on average.
 pub(super) struct Best {
     kept: Vec<Scored>,
     capacity: usize,
@@ -100,6 +100,18 @@ impl Best {
         }
     }
 
+    /// Takes an eligible row, if it is large enough. Rows must come in rising order.
+    pub fn offer_row(&mut self, row: u32, score: f64) {
+        if score > self.threshold {
+            self.push(Scored { score, row });
+        }
+    }
+
+    /// What a score must exceed to be kept.
+    pub fn threshold(&self) -> f64 {
+        self.threshold
+    }
+
     /// Whether nothing can be kept.
     pub fn is_closed(&self) -> bool {
         self.capacity == 0
@@ -109,7 +121,7 @@ impl Best {
         self.kept.push(candidate);
         // Selects as soon as it is full for the first time: from then on there is a threshold.
         let first = self.threshold == f64::NEG_INFINITY && self.kept.len() == self.capacity;
-        if first || self.kept.len() >= 2 * self.capacity.max(32) {
+        if first || self.kept.len() >= self.capacity + self.capacity.max(16) {
             self.select();
         }
     }

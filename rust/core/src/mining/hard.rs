@@ -4,20 +4,21 @@
 //! similarities, of which each anchor keeps what its strategy asks for.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::best::Scored;
 use super::eligible::class_sizes;
+use super::filtered;
 use super::question::{Positives, Question, Settings, Similarity};
 use super::search::Search;
 use crate::error::{Error, Result};
 use crate::linalg::gemm::{Strided, gemm};
-use crate::matrix::Matrix;
 use crate::pool::Workers;
 use crate::real::Real;
 use crate::simd::{self, Elementwise, elementwise};
 
 /// Pool rows of a tile: with 64 anchors in f32, a tile of similarities takes 256 KiB.
-const TILE: usize = 1024;
+pub(super) const TILE: usize = 1024;
 
 /// Pool rows, `k` an anchor, padded with -1; their similarities, padded with -∞.
 #[derive(Debug, Default)]
@@ -51,11 +52,12 @@ impl<T: Real> Elementwise for Scale<'_, T> {
 }
 
 /// A question with what all of its anchors share.
-struct Task<'a, 'b, T> {
-    question: &'b Question<'a, T>,
-    settings: &'b Settings,
+pub(super) struct Task<'a, 'b, T> {
+    pub question: &'b Question<'a, T>,
+    pub settings: &'b Settings,
     /// Of the pool's rows.
-    inverse_norms: Vec<T>,
+    pub inverse_norms: Vec<T>,
+    sizes: HashMap<i64, usize>,
 }
 
 impl<'a, T: Real> Task<'a, '_, T> {
@@ -82,61 +84,87 @@ impl<'a, T: Real> Task<'a, '_, T> {
         simd::table::<T>().dot(vector, self.question.pool.row(row)) * self.inverse_norms[row]
     }
 
-    /// Negatives of the anchors `start..end`.
-    fn mine(
-        &self,
-        workers: &Workers<'_>,
-        sizes: &HashMap<i64, usize>,
-        start: usize,
-        end: usize,
-    ) -> Result<Mined> {
-        let Question { anchors, pool, .. } = *self.question;
+    /// The anchors `start..end`, of length one where lengths do not matter, and their searches.
+    pub(super) fn begin(&self, start: usize, end: usize) -> (Vec<T>, Vec<Search<'a, T>>) {
+        let Question { anchors, .. } = *self.question;
         let mut vectors = anchors.slice(start, end).data().to_vec();
-        for row in vectors.chunks_exact_mut(anchors.cols().max(1)) {
+        let rows = vectors.chunks_exact_mut(anchors.cols().max(1));
+        let searches = rows.zip(start..end).map(|(row, anchor)| {
             let factor = inverse_norm(row, self.settings.similarity);
             row.iter_mut().for_each(|x| *x *= factor);
-        }
-        let vectors = Matrix::new(&vectors, end - start, anchors.cols())?;
-        let mut searches: Vec<_> = (start..end)
-            .map(|anchor| {
-                let upper = self.positive_similarity(anchor, vectors.row(anchor - start));
-                Search::new(self.question, self.settings, sizes, anchor, upper)
-            })
-            .collect();
-        if searches.iter().any(Search::needs_scores) {
-            let mut tile = vec![T::zero(); TILE.min(pool.rows()) * vectors.rows()];
-            for from in (0..pool.rows()).step_by(TILE) {
-                workers.check()?;
-                let rows = pool.slice(from, pool.rows().min(from + TILE));
-                let tile = &mut tile[..rows.rows() * vectors.rows()];
-                gemm(
-                    T::one(),
-                    Strided::rows(vectors.data(), vectors.rows(), vectors.cols()),
-                    Strided::rows(rows.data(), rows.rows(), rows.cols()).transposed(),
-                    T::zero(),
-                    tile,
-                );
-                let factors = &self.inverse_norms[from..from + rows.rows()];
-                for (search, scores) in searches.iter_mut().zip(tile.chunks_exact_mut(rows.rows()))
-                {
-                    if self.settings.similarity == Similarity::Cosine {
-                        elementwise(Scale(scores, factors));
-                    }
-                    search.offer(from, scores);
-                }
+            let upper = self.positive_similarity(anchor, row);
+            Search::new(self.question, self.settings, &self.sizes, anchor, upper)
+        });
+        let searches = searches.collect();
+        (vectors, searches)
+    }
+
+    /// Shows the pool rows `range` to searches.
+    pub(super) fn offer(
+        &self,
+        vectors: &[T],
+        searches: &mut [Search<'a, T>],
+        range: Range<usize>,
+        tile: &mut Vec<T>,
+    ) {
+        let rows = self.question.pool.slice(range.start, range.end);
+        tile.resize(rows.rows() * searches.len(), T::zero());
+        gemm(
+            T::one(),
+            Strided::rows(vectors, searches.len(), rows.cols()),
+            Strided::rows(rows.data(), rows.rows(), rows.cols()).transposed(),
+            T::zero(),
+            tile,
+        );
+        let factors = &self.inverse_norms[range.clone()];
+        for (search, scores) in searches.iter_mut().zip(tile.chunks_exact_mut(range.len())) {
+            if self.settings.similarity == Similarity::Cosine {
+                elementwise(Scale(scores, factors));
             }
+            search.offer(range.start, scores);
         }
+    }
+
+    /// What searches of the anchors from `start` on have chosen.
+    pub(super) fn choose(
+        &self,
+        vectors: &[T],
+        searches: Vec<Search<'a, T>>,
+        start: usize,
+    ) -> Mined {
         let mut mined = Mined::default();
+        let dim = self.question.anchors.cols();
         for (i, search) in searches.into_iter().enumerate() {
-            let similarity = |row| self.similarity(vectors.row(i), row as usize).wide();
+            let vector = &vectors[i * dim..(i + 1) * dim];
+            let similarity = |row| self.similarity(vector, row as usize).wide();
             let chosen = search.choose(self.settings, start + i, similarity);
             mined.extend(&chosen, self.settings);
         }
-        Ok(mined)
+        mined
+    }
+
+    /// Negatives of the anchors `start..end`.
+    fn mine(&self, workers: &Workers<'_>, start: usize, end: usize) -> Result<Mined> {
+        let (vectors, mut searches) = self.begin(start, end);
+        if searches.iter().any(Search::needs_scores) {
+            let (pool, mut tile) = (self.question.pool.rows(), Vec::new());
+            for from in (0..pool).step_by(TILE) {
+                workers.check()?;
+                let range = from..pool.min(from + TILE);
+                self.offer(&vectors, &mut searches, range, &mut tile);
+            }
+        }
+        Ok(self.choose(&vectors, searches, start))
     }
 }
 
 impl Mined {
+    fn append(&mut self, block: Self) {
+        self.indices.extend(block.indices);
+        self.similarities.extend(block.similarities);
+        self.counts.extend(block.counts);
+    }
+
     fn extend(&mut self, chosen: &[Scored], settings: &Settings) {
         let limit = match settings.similarity {
             Similarity::Cosine => 1.0,
@@ -189,17 +217,21 @@ pub fn mine<T: Real>(
         question,
         settings,
         inverse_norms,
+        sizes: class_sizes(question.labels),
     };
-    let sizes = class_sizes(question.labels);
+    if filtered::pays(&task) {
+        for block in filtered::mine(&task, workers)? {
+            mined.append(block);
+        }
+        return Ok(mined);
+    }
     // Few anchors still make enough blocks for all threads.
     let block = (count / 32).clamp(8, 64);
     let blocks = workers.map(count.div_ceil(block), |i| {
-        task.mine(workers, &sizes, i * block, count.min((i + 1) * block))
+        task.mine(workers, i * block, count.min((i + 1) * block))
     })?;
     for block in blocks {
-        mined.indices.extend(block.indices);
-        mined.similarities.extend(block.similarities);
-        mined.counts.extend(block.counts);
+        mined.append(block);
     }
     Ok(mined)
 }
@@ -207,6 +239,7 @@ pub fn mine<T: Real>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matrix::Matrix;
     use crate::mining::{Skip, Strategy};
     use crate::rng::Stream;
 

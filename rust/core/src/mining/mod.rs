@@ -1,11 +1,14 @@
 //! Negatives for contrastive training. Miners return row numbers; every loss takes them.
 
 mod best;
+mod coarse;
 mod draw;
 mod eligible;
+mod filtered;
 pub mod hard;
 mod question;
 mod search;
+pub mod triplets;
 mod weighted;
 
 pub use eligible::Lists;

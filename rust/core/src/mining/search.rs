@@ -87,6 +87,20 @@ impl<'a, T: Real> Search<'a, T> {
         self.weighted.offer(eligible, start, scores);
     }
 
+    /// What a similarity must exceed to be kept, where nothing but the largest are.
+    pub fn threshold(&self) -> f64 {
+        self.top.threshold()
+    }
+
+    pub fn may_have(&self, row: u32) -> bool {
+        self.eligible.contains(row)
+    }
+
+    /// Takes the similarity of one pool row that it may have.
+    pub fn offer_row(&mut self, row: u32, score: T) {
+        self.top.offer_row(row, score.wide());
+    }
+
     /// The negatives; `similarity` is that of a pool row to the anchor.
     pub fn choose(
         self,

@@ -3,6 +3,7 @@
 //! The processor is looked at once. Each level fills a [`Table`] of function pointers; entries a
 //! level has no better code for are the next lower level's. `RUVECTOR_SIMD` forces a lower level.
 
+pub mod byte_tile;
 pub mod bytes;
 mod elementwise;
 pub mod fours;

@@ -1,0 +1,203 @@
+"""What a miner is, so that users can write their own."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from ruvector.arrays import as_floats, as_ids, as_labels
+from ruvector.errors import InvalidArgumentError, InvalidTypeError
+from ruvector.mining.hard import MinedNegatives
+from ruvector.mining.triplets import MinedTriplets
+
+__all__ = ["FunctionMiner", "Miner", "MiningFunction", "as_miner"]
+
+MiningFunction = Callable[[npt.NDArray[Any], npt.NDArray[np.int64] | None], Any]
+
+
+@runtime_checkable
+class Miner(Protocol):
+    """Anything with a `mine` that takes embeddings and returns negatives by row numbers."""
+
+    def mine(
+        self,
+        anchors: npt.ArrayLike,
+        *,
+        labels: npt.ArrayLike | None = None,
+        exclude: Sequence[npt.ArrayLike] | None = None,
+    ) -> Any: ...
+
+
+class FunctionMiner:
+    """A user's own miner: a Python function of embeddings and labels.
+
+    Parameters
+    ----------
+    function : callable
+        Called with the embeddings (N, d) and the labels (N,) or None. It returns either an integer
+        array (N, k), the negatives of each row with -1 where there are fewer, or three integer
+        arrays of one length, the rows of triplets.
+
+    Raises
+    ------
+    InvalidTypeError
+        Not callable.
+
+    Notes
+    -----
+    What comes back is checked: row numbers in range, no row its own negative, no negative twice in
+    a row. Rows that `exclude` names are dropped.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ruvector.mining import FunctionMiner
+    >>> def next_row(embeddings, labels):
+    ...     return (np.arange(len(embeddings)) + 1)[:, None] % len(embeddings)
+    >>> FunctionMiner(next_row).mine(np.eye(3)).indices.ravel()
+    array([1, 2, 0])
+    """
+
+    def __init__(self, function: MiningFunction) -> None:
+        if not callable(function):
+            raise InvalidTypeError(
+                f"function is a {type(function).__name__} but must be callable with embeddings "
+                "and labels"
+            )
+        self.function = function
+
+    def __repr__(self) -> str:
+        return f"FunctionMiner({self.function!r})"
+
+    def mine(
+        self,
+        anchors: npt.ArrayLike,
+        *,
+        labels: npt.ArrayLike | None = None,
+        exclude: Sequence[npt.ArrayLike] | None = None,
+    ) -> MinedNegatives | MinedTriplets:
+        """Call the function and check what it returns.
+
+        Parameters
+        ----------
+        anchors : (N, d) array
+            Embeddings; the function gets them as a float array.
+        labels : (N,) integers, optional
+            Classes; -1 for none.
+        exclude : (indptr, indices), optional
+            CSR lists of rows that must not be returned, such as a graph's neighbours.
+
+        Returns
+        -------
+        MinedNegatives or MinedTriplets
+            By what the function returns. Similarities are cosines, distances one less these.
+
+        Raises
+        ------
+        InvalidArgumentError
+            What the function returned names a row outside the embeddings, a row itself, or a
+            negative twice; or has a wrong shape.
+        InvalidTypeError
+            It is not integers.
+        """
+        rows = as_floats(anchors, "anchors")
+        classes = None if labels is None else as_labels(labels, "labels", count=len(rows))
+        banned = None if exclude is None else _banned(exclude, len(rows))
+        answer = self.function(rows, classes)
+        if isinstance(answer, tuple):
+            return _triplets(answer, rows, banned)
+        return _negatives(answer, rows, banned)
+
+
+def as_miner(miner: Miner | MiningFunction) -> Miner:
+    """Return `miner` if it has `mine`, else the function as a :class:`FunctionMiner`."""
+    if isinstance(miner, Miner):
+        return miner
+    return cast(Miner, FunctionMiner(miner))
+
+
+def _banned(exclude: Sequence[npt.ArrayLike], count: int) -> npt.NDArray[np.int64]:
+    """Excluded pairs as sorted keys, ``row · count + other``."""
+    if not isinstance(exclude, (tuple, list)) or len(exclude) != 2:
+        raise InvalidTypeError(
+            f"exclude is a {type(exclude).__name__} but must be the pair (indptr, indices)"
+        )
+    indptr, indices = as_ids(exclude[0], "exclude[0]"), as_ids(exclude[1], "exclude[1]")
+    if len(indptr) != count + 1 or (np.diff(indptr) < 0).any() or indptr[-1] != len(indices):
+        raise InvalidArgumentError(
+            f"exclude needs an indptr of {count + 1} entries that rises from 0 to the "
+            f"{len(indices)} indices"
+        )
+    return np.sort(np.repeat(np.arange(count), np.diff(indptr)) * count + indices)
+
+
+def _cosines(
+    rows: npt.NDArray[Any], left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    norms = np.linalg.norm(rows, axis=1)
+    product = np.einsum("...d,...d->...", rows[left], rows[right])
+    scale = norms[left] * norms[right]
+    cosines = np.divide(product, scale, out=np.zeros_like(product), where=scale > 0)
+    return np.asarray(cosines, np.float32)
+
+
+def _check_range(array: npt.NDArray[np.int64], count: int, low: int) -> None:
+    outside = array[(array < low) | (array >= count)]
+    if outside.size:
+        raise InvalidArgumentError(
+            f"the miner returned row {outside[0]} but there are {count} rows"
+        )
+
+
+def _negatives(
+    answer: Any, rows: npt.NDArray[Any], banned: npt.NDArray[np.int64] | None
+) -> MinedNegatives:
+    found = as_ids(answer, "what the miner returned", ndim=2)
+    count = len(rows)
+    if len(found) != count:
+        raise InvalidArgumentError(
+            f"the miner returned shape {found.shape} but needs a row for each of {count} anchors"
+        )
+    _check_range(found, count, -1)
+    own = np.arange(count)[:, None]
+    if (found == own).any():
+        raise InvalidArgumentError("the miner returned a row as its own negative")
+    ordered = np.sort(found, axis=1)
+    if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
+        raise InvalidArgumentError("the miner returned a negative twice for one anchor")
+    bad = found < 0
+    if banned is not None:
+        bad |= np.isin(own * count + found, banned)
+    order = np.argsort(bad, axis=1, kind="stable")
+    bad = np.take_along_axis(bad, order, 1)
+    found = np.take_along_axis(found, order, 1)
+    similarities = _cosines(rows, np.broadcast_to(own, found.shape), np.maximum(found, 0))
+    return MinedNegatives(
+        np.where(bad, -1, found),
+        np.where(bad, np.float32(-np.inf), similarities),
+        np.count_nonzero(~bad, axis=1).astype(np.int64),
+    )
+
+
+def _triplets(
+    answer: tuple[Any, ...], rows: npt.NDArray[Any], banned: npt.NDArray[np.int64] | None
+) -> MinedTriplets:
+    if len(answer) != 3:
+        raise InvalidArgumentError(
+            f"the miner returned {len(answer)} arrays but triplets are three: anchors, positives "
+            "and negatives"
+        )
+    a, p, n = (as_ids(part, "what the miner returned") for part in answer)
+    if not len(a) == len(p) == len(n):
+        raise InvalidArgumentError(
+            f"the miner returned {len(a)} anchors, {len(p)} positives and {len(n)} negatives"
+        )
+    for part in (a, p, n):
+        _check_range(part, len(rows), 0)
+    if ((a == n) | (a == p) | (p == n)).any():
+        raise InvalidArgumentError("the miner returned a triplet that has a row twice")
+    if banned is not None:
+        kept = ~np.isin(a * len(rows) + n, banned)
+        a, p, n = a[kept], p[kept], n[kept]
+    return MinedTriplets(a, p, n, 1 - _cosines(rows, a, p), 1 - _cosines(rows, a, n), 0, 0, 0)

@@ -1,0 +1,208 @@
+//! Rows rounded to bytes, with bounds on what the rounding does to a similarity.
+//!
+//! A row `x` becomes `step · bytes` with a rest of length `rest`. For two rows, by Cauchy and
+//! Schwarz, `|x·y - step step' bytes·bytes'| ≤ |x| rest' + rest (|y| + rest')`. The similarity that
+//! the product in `f32` gives differs from `x·y` by at most `(d + 4) ε |x| |y|` (Higham 2002,
+//! section 3.1), and some roundings more arise here; [`SLACK`] covers these.
+
+use std::ops::Range;
+
+use crate::real::Real;
+use crate::simd::byte_tile::{COLS, ROWS, pack_left, pack_right, packed_len};
+use crate::simd::{Elementwise, elementwise};
+
+/// Roundings of a term beyond one for each dimension.
+const SLACK: f64 = 64.0;
+
+/// The largest byte.
+const MOST: f32 = 127.0;
+
+/// A row as bytes.
+struct Rounded {
+    step: f32,
+    /// Of the row and of what the bytes leave of it, rounded up.
+    length: f32,
+    rest: f32,
+}
+
+struct Round<'a>(&'a [f32], &'a mut [i8]);
+
+impl Elementwise for Round<'_> {
+    type Output = (f32, f64, f64);
+
+    /// Writes the bytes; returns the step and the squares of the row and of the rest.
+    #[inline(always)]
+    fn run(self) -> (f32, f64, f64) {
+        /// Adding 1.5 · 2²³ rounds to an integer.
+        const INTEGER: f32 = 12_582_912.0;
+        const LANES: usize = 16;
+        let Self(row, bytes) = self;
+        let mut lanes = [0.0f32; LANES];
+        let (blocks, rest) = row.as_chunks::<LANES>();
+        for block in blocks {
+            for (lane, &x) in lanes.iter_mut().zip(block) {
+                *lane = if x.abs() > *lane { x.abs() } else { *lane };
+            }
+        }
+        let largest =
+            lanes.iter().chain(rest).fold(
+                0.0f32,
+                |most, &x| if x.abs() > most { x.abs() } else { most },
+            );
+        let step = if largest > 0.0 { largest / MOST } else { 1.0 };
+        let inverse = 1.0 / step;
+        let (mut squares, mut rests) = ([0.0f64; LANES], [0.0f64; LANES]);
+        let parts = row.chunks(LANES).zip(bytes.chunks_mut(LANES));
+        for (row, bytes) in parts {
+            for (k, (&x, byte)) in row.iter().zip(bytes).enumerate() {
+                let integer = (x * inverse + INTEGER) - INTEGER;
+                *byte = integer as i8;
+                let rest = f64::from(x) - f64::from(step) * f64::from(*byte);
+                squares[k] += f64::from(x) * f64::from(x);
+                rests[k] += rest * rest;
+            }
+        }
+        (step, squares.iter().sum(), rests.iter().sum())
+    }
+}
+
+impl Rounded {
+    fn of(row: &[f32], bytes: &mut [i8]) -> Self {
+        let (step, square, rest) = elementwise(Round(row, bytes));
+        let up = |square: f64| (square.sqrt() * (1.0 + 1e-6)) as f32;
+        Self {
+            step,
+            length: up(square),
+            rest: up(rest),
+        }
+    }
+}
+
+/// Left rows as bytes.
+pub(super) struct Anchors {
+    pub packed: Vec<u8>,
+    rows: Vec<Rounded>,
+}
+
+impl Anchors {
+    pub fn new<T: Real>(rows: &[T], dim: usize) -> Self {
+        let count = rows.len() / dim;
+        let mut packed = vec![128; packed_len(count, dim, ROWS)];
+        let (mut values, mut bytes) = (vec![0.0; dim], vec![0; dim]);
+        let rows = rows.chunks_exact(dim).enumerate().map(|(i, row)| {
+            for (value, &x) in values.iter_mut().zip(row) {
+                *value = x.wide() as f32;
+            }
+            let rounded = Rounded::of(&values, &mut bytes);
+            pack_left(i, &bytes, &mut packed);
+            rounded
+        });
+        Self {
+            rows: rows.collect(),
+            packed,
+        }
+    }
+}
+
+/// Right rows as bytes, in whole panels; rows that fill the last one up are out of reach.
+pub(super) struct Pool {
+    pub packed: Vec<i8>,
+    pub added: Vec<i32>,
+    steps: Vec<f32>,
+    lengths: Vec<f32>,
+    rests: Vec<f32>,
+}
+
+impl Pool {
+    /// Of rows that are multiplied by `factors`.
+    pub fn new<T: Real>(rows: &[T], factors: &[T], dim: usize) -> Self {
+        let count = factors.len();
+        let whole = count.next_multiple_of(COLS);
+        let slack = ((dim as f64 + SLACK) * f64::from(f32::EPSILON)) as f32;
+        let mut pool = Self {
+            packed: vec![0; packed_len(count, dim, COLS)],
+            added: vec![0; whole],
+            steps: vec![0.0; whole],
+            lengths: vec![0.0; whole],
+            rests: vec![f32::NEG_INFINITY; whole],
+        };
+        let (mut values, mut bytes) = (vec![0.0; dim], vec![0; dim]);
+        for (i, (row, factor)) in rows.chunks_exact(dim).zip(factors).enumerate() {
+            for (value, &x) in values.iter_mut().zip(row) {
+                *value = (x * *factor).wide() as f32;
+            }
+            let rounded = Rounded::of(&values, &mut bytes);
+            pool.added[i] = pack_right(i, &bytes, &mut pool.packed);
+            pool.steps[i] = rounded.step;
+            let length = (rounded.length + rounded.rest) * (1.0 + slack);
+            pool.lengths[i] = length;
+            pool.rests[i] = (rounded.rest + slack * length) * (1.0 + slack);
+        }
+        pool
+    }
+
+    /// Rows of a part that begins at `start`, a multiple of [`COLS`], and its bytes.
+    pub fn part(&self, range: Range<usize>, dim: usize) -> (&[i8], &[i32]) {
+        let depth = packed_len(1, dim, 1);
+        let whole = range.start..range.end.next_multiple_of(COLS);
+        (
+            &self.packed[whole.start * depth..whole.end * depth],
+            &self.added[whole],
+        )
+    }
+}
+
+/// Finds the rows whose similarity may reach a bound.
+pub(super) struct Screen<'a> {
+    pub anchors: &'a Anchors,
+    pub anchor: usize,
+    pub pool: &'a Pool,
+    /// The pool's rows that `products` are of.
+    pub rows: Range<usize>,
+    pub products: &'a [i32],
+    pub bound: f64,
+    pub found: &'a mut Vec<u32>,
+}
+
+impl Elementwise for Screen<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        const LANES: usize = 32;
+        let anchor = &self.anchors.rows[self.anchor];
+        let inverse = 1.0 / anchor.step;
+        let (rest, length) = (anchor.rest * inverse, anchor.length * inverse);
+        // Not above the bound.
+        let rounded = self.bound as f32;
+        let bound = if f64::from(rounded) > self.bound {
+            rounded.next_down()
+        } else {
+            rounded
+        };
+        let bound = bound * inverse;
+        let whole = self.rows.start..self.rows.start + self.products.len();
+        let (products, _) = self.products.as_chunks::<LANES>();
+        let (steps, _) = self.pool.steps[whole.clone()].as_chunks::<LANES>();
+        let (lengths, _) = self.pool.lengths[whole.clone()].as_chunks::<LANES>();
+        let (rests, _) = self.pool.rests[whole].as_chunks::<LANES>();
+        for (block, product) in products.iter().enumerate() {
+            let (steps, lengths, rests) = (&steps[block], &lengths[block], &rests[block]);
+            let mut most = [0.0f32; LANES];
+            let mut any = false;
+            for k in 0..LANES {
+                let reach = lengths[k] * rest + rests[k] * length;
+                most[k] = product[k] as f32 * steps[k] + reach;
+                any |= most[k] >= bound;
+            }
+            if any {
+                let rows = block * LANES..self.rows.len().min((block + 1) * LANES);
+                for (row, most) in rows.zip(most) {
+                    if most >= bound {
+                        self.found.push((self.rows.start + row) as u32);
+                    }
+                }
+            }
+        }
+    }
+}

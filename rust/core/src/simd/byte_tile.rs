@@ -1,0 +1,178 @@
+//! Products of many signed bytes with many others, exact in `i32`, from packed panels.
+
+/// Left rows of a tile.
+pub const ROWS: usize = 14;
+
+/// Right rows of a tile: its columns.
+pub const COLS: usize = 32;
+
+/// Bytes that one instruction multiplies and adds in each lane.
+const GROUP: usize = 4;
+
+/// Whether this processor has the kernel, at the level in use.
+pub fn is_available() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        super::Kernels::get().level == super::Level::Avx512
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vnni")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// Bytes of rows as long as `dim` that are packed.
+pub fn packed_len(rows: usize, dim: usize, width: usize) -> usize {
+    rows.next_multiple_of(width) * dim.next_multiple_of(GROUP)
+}
+
+/// Where byte `k` of row `i` goes, with `width` rows to a panel.
+#[inline(always)]
+fn place(i: usize, k: usize, dim: usize, width: usize) -> usize {
+    let panel = i / width * width * dim.next_multiple_of(GROUP);
+    panel + (k / GROUP * width + i % width) * GROUP + k % GROUP
+}
+
+/// Writes row `i` of a left side of zeros, raised by 128 as the instruction wants it.
+pub fn pack_left(i: usize, row: &[i8], out: &mut [u8]) {
+    for (k, &value) in row.iter().enumerate() {
+        out[place(i, k, row.len(), ROWS)] = (value as u8) ^ 128;
+    }
+}
+
+/// Writes row `i` of a right side of zeros; returns what is to be added to its products.
+pub fn pack_right(i: usize, row: &[i8], out: &mut [i8]) -> i32 {
+    let (groups, rest) = row.as_chunks::<GROUP>();
+    for (g, group) in groups.iter().enumerate() {
+        let at = place(i, g * GROUP, row.len(), COLS);
+        out[at..at + GROUP].copy_from_slice(group);
+    }
+    for (k, &value) in rest.iter().enumerate() {
+        out[place(i, row.len() - rest.len() + k, row.len(), COLS)] = value;
+    }
+    // Left bytes are 128 too large.
+    let sum: i32 = row.iter().map(|&value| i32::from(value)).sum();
+    sum * -128
+}
+
+/// The products of all packed left rows with all packed right rows, row by row; both sides are
+/// whole panels. Needs [`is_available`].
+pub fn products(left: &[u8], right: &[i8], added: &[i32], dim: usize, out: &mut [i32]) {
+    assert!(is_available() && added.len().is_multiple_of(COLS));
+    let depth = dim.next_multiple_of(GROUP);
+    let rows = left.len().checked_div(depth).unwrap_or(0);
+    assert!(rows.is_multiple_of(ROWS) && depth > 0);
+    assert_eq!(
+        (left.len(), right.len()),
+        (rows * depth, added.len() * depth)
+    );
+    assert_eq!(out.len(), rows * added.len());
+    #[cfg(target_arch = "x86_64")]
+    for (q, (right, added)) in right
+        .chunks_exact(COLS * depth)
+        .zip(added.as_chunks::<COLS>().0)
+        .enumerate()
+    {
+        let width = out.len() / rows.max(1);
+        for (p, left) in left.chunks_exact(ROWS * depth).enumerate() {
+            let out = &mut out[p * ROWS * width + q * COLS..];
+            // SAFETY: the level is available; the last of `ROWS` rows of `out` ends within it.
+            unsafe { x86::tile(left, right, added, depth / GROUP, out.as_mut_ptr(), width) };
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{COLS, GROUP, ROWS};
+
+    /// Lanes of a register.
+    const LANES: usize = 16;
+
+    /// # Safety
+    ///
+    /// `out` must be valid for `ROWS` rows of `COLS` values, `stride` apart; `left` and `right`
+    /// must hold `steps` steps.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    pub unsafe fn tile(
+        left: &[u8],
+        right: &[i8],
+        added: &[i32; COLS],
+        steps: usize,
+        out: *mut i32,
+        stride: usize,
+    ) {
+        debug_assert!(left.len() >= steps * ROWS * GROUP && right.len() >= steps * COLS * GROUP);
+        // SAFETY: all places lie within what the caller promises.
+        unsafe {
+            let low = _mm512_loadu_si512(added.as_ptr().cast());
+            let high = _mm512_loadu_si512(added.as_ptr().add(LANES).cast());
+            let mut sums = [[low, high]; ROWS];
+            let (mut a, mut b) = (left.as_ptr(), right.as_ptr());
+            for _ in 0..steps {
+                let low = _mm512_loadu_si512(b.cast());
+                let high = _mm512_loadu_si512(b.add(LANES * GROUP).cast());
+                let mut i = 0;
+                while i < ROWS {
+                    let four = a.add(i * GROUP).cast::<i32>().read_unaligned();
+                    let four = _mm512_set1_epi32(four);
+                    sums[i][0] = _mm512_dpbusd_epi32(sums[i][0], four, low);
+                    sums[i][1] = _mm512_dpbusd_epi32(sums[i][1], four, high);
+                    i += 1;
+                }
+                a = a.add(ROWS * GROUP);
+                b = b.add(COLS * GROUP);
+            }
+            let mut i = 0;
+            while i < ROWS {
+                let row = out.add(i * stride);
+                _mm512_storeu_si512(row.cast(), sums[i][0]);
+                _mm512_storeu_si512(row.add(LANES).cast(), sums[i][1]);
+                i += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Stream;
+
+    #[test]
+    fn products_are_exact() {
+        if !is_available() {
+            return;
+        }
+        let mut stream = Stream::new(8, 0);
+        for dim in [1, 2, 3, 4, 5, 7, 64, 65, 130, 1000] {
+            let (rows, cols) = (2 * ROWS, 3 * COLS);
+            let mut draw = |count: usize| -> Vec<i8> {
+                (0..count).map(|_| stream.below(256) as u8 as i8).collect()
+            };
+            let (a, b) = (draw(rows * dim), draw(cols * dim));
+            // What fills a row up may be anything on one side.
+            let mut left = vec![128; packed_len(rows, dim, ROWS)];
+            let mut right = vec![0; packed_len(cols, dim, COLS)];
+            for (i, row) in a.chunks(dim).enumerate() {
+                pack_left(i, row, &mut left);
+            }
+            let rows_of_b = b.chunks(dim).enumerate();
+            let added: Vec<i32> = rows_of_b
+                .map(|(i, row)| pack_right(i, row, &mut right))
+                .collect();
+            let mut got = vec![1; rows * cols];
+            products(&left, &right, &added, dim, &mut got);
+            for (at, got) in got.into_iter().enumerate() {
+                let pairs = a[at / cols * dim..].iter().zip(&b[at % cols * dim..]);
+                let want: i32 = pairs
+                    .take(dim)
+                    .map(|(&x, &y)| i32::from(x) * i32::from(y))
+                    .sum();
+                assert_eq!(got, want, "{dim} {at}");
+            }
+        }
+    }
+}
