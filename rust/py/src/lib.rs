@@ -14,6 +14,7 @@ mod losses;
 mod mining;
 mod optim;
 mod runtime;
+mod sampling;
 mod similarity;
 
 use pyo3::prelude::*;
@@ -27,6 +28,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     index::register(module)?;
     mining::register(module)?;
     optim::register(module)?;
+    sampling::register(module)?;
     similarity::register(module)?;
     batch::register(module)?;
     losses::register(module)?;
