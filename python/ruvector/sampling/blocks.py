@@ -1,6 +1,6 @@
 """What a layer is computed from."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -51,11 +51,11 @@ class Block(NamedTuple):
             Divide rows by their numbers of edges; rows without any stay empty.
         """
         counts = np.diff(self.indptr)
-        weights = self.weights
+        weights: npt.NDArray[Any] | None = self.weights
         if weights is None:
             weights = np.ones(len(self.indices), np.float32)
         if mean:
-            weights = weights / np.repeat(counts, counts).astype(np.float32)
+            weights = (weights / np.repeat(counts, counts)).astype(np.float32)
         return CSR._of(
             self.indptr.copy(),
             self.indices.copy(),

@@ -137,11 +137,13 @@ class SubgraphSampler:
 
     @property
     def node_counts(self) -> npt.NDArray[np.int64]:
-        return self._counts[0].copy()
+        nodes, _ = self._counts
+        return np.array(nodes)
 
     @property
     def entry_counts(self) -> npt.NDArray[np.int64]:
-        return self._counts[1].copy()
+        _, entries = self._counts
+        return np.array(entries)
 
     def sample(self, number: int = 0) -> SampledSubgraph:
         """Return the subgraph of a number below 2⁵⁶; other numbers give other ones.

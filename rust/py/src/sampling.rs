@@ -6,11 +6,11 @@ use ruvector_core::graph::csr::Csr;
 use ruvector_core::mining::{Similarity, Skip};
 use ruvector_core::real::Real;
 use ruvector_core::sampling::by_hops::{self, Mined, Wanted};
-use ruvector_core::sampling::degree_edges::{self, Tolerance};
+use ruvector_core::sampling::degree_edges::{Tolerance, degree_edges as draw_by_degrees};
 use ruvector_core::sampling::hops::{self, Distances};
 use ruvector_core::sampling::layers;
 use ruvector_core::sampling::neighbors::{self, Batches};
-use ruvector_core::sampling::random_edges;
+use ruvector_core::sampling::random_edges::random_edges as draw_pairs;
 use ruvector_core::sampling::subgraphs::{self, Kind};
 use ruvector_core::sampling::{Batch, Block, STRATEGIES};
 
@@ -51,7 +51,7 @@ fn random_edges<'py>(
     let graph = graph(&parts)?;
     let work = count.saturating_mul(32);
     let drawn = enter(py, work, |workers| {
-        random_edges::random_edges(workers, &graph, directed, count, seed)
+        draw_pairs(workers, &graph, directed, count, seed)
     })?;
     let count = drawn.pairs.len() / 2;
     let pairs = PyArray1::from_vec(py, drawn.pairs).reshape([count, 2])?;
@@ -80,7 +80,7 @@ fn degree_edges<'py>(
     };
     let work = graph.rows() + edges.0.len().saturating_mul(each).saturating_mul(256);
     let drawn = enter(py, work, |workers| {
-        degree_edges::degree_edges(workers, &graph, directed, edges, each, tolerance, seed)
+        draw_by_degrees(workers, &graph, directed, edges, each, tolerance, seed)
     })?;
     Ok((
         drawn.pairs.into_pyarray(py),
@@ -104,7 +104,10 @@ fn hop_lists<'py>(
     let lists = enter(py, work, |workers| {
         hops::hops(workers, &graph, nodes, Distances { least, most })
     })?;
-    Ok((lists.indptr.into_pyarray(py), lists.indices.into_pyarray(py)))
+    Ok((
+        lists.indptr.into_pyarray(py),
+        lists.indices.into_pyarray(py),
+    ))
 }
 
 #[derive(FromPyObject)]
@@ -329,7 +332,10 @@ fn count_subgraphs<'py>(
 ) -> PyResult<(I64<'py>, I64<'py>)> {
     let graph = graph(&parts)?;
     let kind = kind(&drawn)?;
-    let work = size.saturating_mul(runs).saturating_mul(1024).max(LONG_WORK / 100);
+    let work = size
+        .saturating_mul(runs)
+        .saturating_mul(1024)
+        .max(LONG_WORK / 100);
     let counts = enter(py, work, |workers| {
         subgraphs::counts(workers, &graph, kind, size, runs, seed)
     })?;

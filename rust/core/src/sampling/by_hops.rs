@@ -14,10 +14,11 @@ use crate::real::Real;
 use crate::simd;
 
 /// Nodes that are compared with a block of sources at a time.
-const TILE: usize = 1024;
+const TILE: usize = 512;
 
-/// Sources of a block.
-const BLOCK: usize = 64;
+/// Sources of a block: the more, the less often a tile is packed. Their similarities with a tile stay
+/// in the second cache.
+const BLOCK: usize = 256;
 
 /// A similarity of scattered rows costs as much as this many of a product's.
 const SCATTERED: usize = 6;
@@ -188,7 +189,7 @@ fn invert(bits: &mut [u64], nodes: usize) {
     for row in bits.chunks_mut(nodes.div_ceil(64).max(1)) {
         row.iter_mut().for_each(|word| *word = !*word);
         if let Some(last) = row.last_mut()
-            && nodes % 64 != 0
+            && !nodes.is_multiple_of(64)
         {
             *last &= !0 >> (64 - nodes % 64);
         }

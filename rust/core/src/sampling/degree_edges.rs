@@ -93,13 +93,16 @@ impl Ranges {
     }
 }
 
+/// The beginnings and ends of two ranges.
+type Classes = (u32, u32, u32, u32);
+
 struct Search<'a, 'b> {
     graph: &'b Csr<'a, f32>,
     directed: bool,
     ranges: Ranges,
     used: HashSet<u64>,
     /// Pairs that would do, by their ends' ranges.
-    lists: HashMap<(u32, u32, u32, u32), Vec<(u32, u32)>>,
+    lists: HashMap<Classes, Vec<(u32, u32)>>,
     listed: usize,
 }
 

@@ -1,5 +1,7 @@
 //! Numbers for the pairs of different nodes.
 
+use std::ops::Range;
+
 use crate::graph::csr::Csr;
 
 /// All pairs of `nodes` nodes: ordered ones, or each unordered one once, its smaller end first.
@@ -39,6 +41,33 @@ impl Pairs {
             (q as u32, (q + 1 + r) as u32)
         } else {
             ((first - 1) as u32, r as u32)
+        }
+    }
+
+    /// The rows that pairs of the numbers `start..end` lie in, and others near them.
+    pub fn rows(&self, start: u64, end: u64) -> [Range<usize>; 2] {
+        let n = self.nodes;
+        if self.directed {
+            let rows = start / (n - 1)..(end - 1) / (n - 1) + 1;
+            return [rows.start as usize..rows.end as usize, 0..0];
+        }
+        let (first, last) = (start / n, (end - 1) / n);
+        [
+            first as usize..last as usize + 1,
+            (n - 2 - last) as usize..(n - 1 - first) as usize,
+        ]
+    }
+
+    /// The number of a row's pair with node 0, were it one: that with node `v` comes `v` later, one
+    /// less of ordered pairs if `v` is larger than the row.
+    pub fn first_of(&self, row: u64) -> u64 {
+        let n = self.nodes;
+        if self.directed {
+            row * (n - 1)
+        } else if row < n / 2 {
+            (row * n).wrapping_sub(row + 1)
+        } else {
+            (n - 2 - row.min(n - 2)) * n
         }
     }
 
@@ -107,6 +136,14 @@ mod tests {
                 let mut numbers = Vec::new();
                 pairs.for_each_edge(&graph, |number| numbers.push(number));
                 assert_eq!(numbers, (0..pairs.count()).collect::<Vec<_>>());
+                for number in numbers {
+                    let (u, v) = pairs.pair(number);
+                    let later = u64::from(directed && v > u);
+                    let first = pairs.first_of(u64::from(u));
+                    assert_eq!(first.wrapping_add(u64::from(v)) - later, number);
+                    let rows = pairs.rows(number, number + 1);
+                    assert!(rows.iter().any(|rows| rows.contains(&(u as usize))));
+                }
             }
         }
     }

@@ -28,8 +28,24 @@ const ORDER: u8 = 3;
 const BUCKET: u8 = 4;
 const HOLES: u8 = 5;
 
-const HOLE: u64 = u64::MAX;
-const EMPTY: u32 = u32::MAX;
+/// What is no offset within a bucket.
+const HOLE: u32 = u32::MAX;
+
+/// Entries of a bucket's rows that are worth marking for each of its draws.
+const MARKED: usize = 4;
+
+/// Tables that one work item uses again and again.
+#[derive(Default)]
+struct Scratch {
+    /// The offsets drawn, by a hash of them.
+    drawn: Vec<u32>,
+    /// Bits by a hash of an edge's offset: where none is set there is no edge.
+    edges: Vec<u64>,
+}
+
+fn hash(offset: u32, shift: u32) -> usize {
+    (offset.wrapping_mul(0x9e37_79b1) >> shift) as usize
+}
 
 struct Buckets<'a, 'b> {
     task: &'b Task<'a, 'b>,
@@ -59,43 +75,80 @@ impl Buckets<'_, '_> {
         }
     }
 
+    /// Marks the edges of a bucket, and others: a lower end first, or beyond the bucket, is a pair
+    /// that is not drawn here, and leaving it out would cost more than looking it up. Returns how
+    /// far hashes are shifted, or nothing where there are too many edges for few draws.
+    fn mark(&self, bucket: usize, throws: usize, marks: &mut Vec<u64>) -> Option<u32> {
+        let Task { graph, pairs, .. } = *self.task;
+        let start = bucket as u64 * self.size;
+        let end = (start + self.size).min(pairs.count());
+        let rows = if start < end {
+            pairs.rows(start, end)
+        } else {
+            [0..0, 0..0]
+        };
+        let entries: i64 = rows
+            .iter()
+            .map(|rows| graph.indptr()[rows.end] - graph.indptr()[rows.start])
+            .sum();
+        if entries as usize > MARKED * throws {
+            return None;
+        }
+        let bits = (32 * entries as usize).next_power_of_two().max(64);
+        let shift = 32 - bits.trailing_zeros();
+        marks.clear();
+        marks.resize(bits / 64, 0);
+        for row in rows.into_iter().flatten() {
+            // Numbers of a row's pairs follow each other.
+            let first = pairs.first_of(row as u64).wrapping_sub(start) as u32;
+            for &column in graph.columns(row) {
+                let later = u32::from(pairs.directed && column as usize > row);
+                let at = hash(first.wrapping_add(column as u32).wrapping_sub(later), shift);
+                marks[at / 64] |= 1 << (at % 64);
+            }
+        }
+        Some(shift)
+    }
+
     /// What a bucket's draws came to, in their order.
-    fn fill(&self, bucket: usize, throws: usize, table: &mut Vec<u32>, out: &mut Vec<u64>) {
+    fn fill(&self, bucket: usize, throws: usize, scratch: &mut Scratch, out: &mut Vec<u32>) {
         let Task {
             graph, pairs, seed, ..
         } = *self.task;
+        let marked = self.mark(bucket, throws, &mut scratch.edges);
+        let (edges, table) = (&scratch.edges, &mut scratch.drawn);
         let mut draws = Draws::new(seed, BUCKET, bucket as u64);
         let slots = (2 * throws).next_power_of_two().max(2);
         let shift = 32 - slots.trailing_zeros();
         table.clear();
-        table.resize(slots, EMPTY);
+        table.resize(slots, HOLE);
         let start = bucket as u64 * self.size;
+        let end = pairs.count().saturating_sub(start);
         for _ in 0..throws {
             let offset = draws.below(self.size as u32);
-            let mut slot = (offset.wrapping_mul(0x9e37_79b1) >> shift) as usize;
-            while table[slot] != EMPTY && table[slot] != offset {
+            let mut slot = hash(offset, shift);
+            while table[slot] != HOLE && table[slot] != offset {
                 slot = (slot + 1) & (slots - 1);
             }
-            let repeated = table[slot] == offset;
+            let mut refused = table[slot] == offset || u64::from(offset) >= end;
             table[slot] = offset;
-            let number = start + u64::from(offset);
-            if repeated || number >= pairs.count() {
-                out.push(HOLE);
-                continue;
+            let suspect = marked.is_none_or(|shift| {
+                let at = hash(offset, shift);
+                edges[at / 64] >> (at % 64) & 1 == 1
+            });
+            if suspect && !refused {
+                let (u, v) = pairs.pair(start + u64::from(offset));
+                refused = holds(graph, u, v);
             }
-            let (u, v) = pairs.pair(number);
-            let edge = holds(graph, u, v);
-            out.push(if edge { HOLE } else { pack(u, v) });
+            out.push(if refused { HOLE } else { offset });
         }
     }
 }
 
-fn pack(u: u32, v: u32) -> u64 {
-    u64::from(u) << 32 | u64::from(v)
-}
-
 /// Where each piece's throws begin in each bucket, and how many throws the buckets get.
-fn starts(workers: &Workers<'_>, buckets: &Buckets<'_, '_>) -> Result<(Vec<Vec<u32>>, Vec<u32>)> {
+type Starts = (Vec<Vec<u32>>, Vec<u32>);
+
+fn starts(workers: &Workers<'_>, buckets: &Buckets<'_, '_>) -> Result<Starts> {
     let wanted = buckets.task.wanted as usize;
     let mut pieces = workers.map(wanted.div_ceil(PIECE), |piece| {
         let mut counts = vec![0u32; buckets.count()];
@@ -117,7 +170,7 @@ fn starts(workers: &Workers<'_>, buckets: &Buckets<'_, '_>) -> Result<(Vec<Vec<u
 /// The pairs, two numbers each. Few of all pairs may be edges or asked for.
 pub(super) fn spread(workers: &Workers<'_>, task: &Task<'_, '_>) -> Result<Vec<i64>> {
     let numbers = task.pairs.count();
-    let for_cache = (task.wanted / 1024).max(2).ilog2().min(13);
+    let for_cache = (task.wanted / 2048).max(2).ilog2().min(12);
     let bits = for_cache.max((numbers >> 31).max(1).ilog2() + 1);
     let buckets = Buckets {
         task,
@@ -138,9 +191,9 @@ pub(super) fn spread(workers: &Workers<'_>, task: &Task<'_, '_>) -> Result<Vec<i
         let range = group * GROUP..totals.len().min((group + 1) * GROUP);
         let throws = totals[range.clone()].iter().map(|&count| count as usize);
         let mut out = Vec::with_capacity(throws.sum());
-        let mut table = Vec::new();
+        let mut scratch = Scratch::default();
         for bucket in range {
-            buckets.fill(bucket, totals[bucket] as usize, &mut table, &mut out);
+            buckets.fill(bucket, totals[bucket] as usize, &mut scratch, &mut out);
         }
         Ok(out)
     })?;
@@ -161,9 +214,11 @@ pub(super) fn spread(workers: &Workers<'_>, task: &Task<'_, '_>) -> Result<Vec<i
                 cursors[bucket] += 1;
                 if item == HOLE {
                     holes.push(place);
+                } else {
+                    let number = bucket as u64 * buckets.size + u64::from(item);
+                    let (u, v) = task.pairs.pair(number);
+                    (out[place], out[place + 1]) = (i64::from(u), i64::from(v));
                 }
-                out[place] = (item >> 32) as i64;
-                out[place + 1] = i64::from(item as u32);
                 place += 2;
             });
         }
@@ -180,7 +235,8 @@ pub(super) fn spread(workers: &Workers<'_>, task: &Task<'_, '_>) -> Result<Vec<i
                 let bucket = (number / buckets.size) as usize;
                 let begin = begins[bucket] as usize;
                 let held = &groups[bucket / GROUP][begin..begin + totals[bucket] as usize];
-                let free = !holds(task.graph, u, v) && !held.contains(&pack(u, v));
+                let offset = (number % buckets.size) as u32;
+                let free = !holds(task.graph, u, v) && !held.contains(&offset);
                 if free && late.insert(number) {
                     break (u, v);
                 }
