@@ -89,7 +89,7 @@ def degree_negative_edges(
     >>> from ruvector.sampling import degree_negative_edges
     >>> star = Graph.from_edges([[0, 1], [0, 2], [0, 3], [4, 5]])
     >>> degree_negative_edges(star).counts.tolist()
-    [0, 0, 0, 1]
+    [1, 1, 0, 1]
     """
     matrix = adjacency_of(graph)
     if edges is not None:

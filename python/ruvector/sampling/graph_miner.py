@@ -81,7 +81,7 @@ class GraphMiner:
     >>> path = Graph.from_edges([[0, 1], [1, 2], [2, 3], [3, 4]])
     >>> embeddings = np.array([[1.0, 0], [1, 0.1], [0, 1], [1, 0.2], [1, 0]])
     >>> GraphMiner(k=1, most=3).mine(embeddings, path).indices.ravel().tolist()
-    [3, 3, 4, 1, 1]
+    [3, 3, 0, 1, 1]
     """
 
     def __init__(

@@ -438,9 +438,9 @@ mod tests {
         let square: [u64; 64] = std::array::from_fn(|_| stream.next_u64());
         let mut turned = square;
         transpose(&mut turned);
-        for i in 0..64 {
-            for j in 0..64 {
-                assert_eq!(square[i] >> j & 1, turned[j] >> i & 1);
+        for (i, row) in square.iter().enumerate() {
+            for (j, column) in turned.iter().enumerate() {
+                assert_eq!(row >> j & 1, column >> i & 1);
             }
         }
     }
