@@ -30,6 +30,7 @@ PYTHON = (
     "similarity",
     "linalg",
     "graph graph_checks graph_files",
+    "sampling",
     "splits",
     "curvature",
     "smoothing | spectral",
@@ -59,6 +60,7 @@ RUST = (
     "graph",
     "batch",
     "losses | mining | optim",
+    "sampling",
     "persist",
     "index",
 )

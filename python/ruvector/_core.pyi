@@ -200,6 +200,47 @@ def mine_triplets(
 ) -> tuple[list[_Array], list[_Array], list[int]]: ...
 def triplet_strategies() -> list[str]: ...
 
+# sampling: indptr and indices of a matrix that was checked, then what to draw
+_Parts: TypeAlias = tuple[_I64, _I32]
+_Batches: TypeAlias = list[tuple[_I64, list[tuple[_I64, _I32, _F32 | None, _I64]]]]
+_Drawn: TypeAlias = _F64 | tuple[_I64, int] | _I64
+
+def random_edges(parts: _Parts, directed: bool, count: int, seed: int) -> tuple[_I64, int]: ...
+def degree_edges(
+    parts: _Parts,
+    directed: bool,
+    edges: tuple[_I64, _I64],
+    each: int,
+    tolerance: tuple[int, float],
+    seed: int,
+) -> tuple[_I64, _I64, int]: ...
+def hop_lists(parts: _Parts, nodes: _I64, least: int, most: int) -> tuple[_I64, _I32]: ...
+def mine_by_hops(
+    parts: _Parts,
+    embeddings: _Array,
+    nodes: _I64,
+    distances: tuple[int, int | None],
+    choice: tuple[int, int, float, bool],
+) -> tuple[_I64, _F32, _I64, _I64]: ...
+def sample_neighbors(
+    parts: _Parts, seeds: tuple[_I64, int, int], fanouts: Sequence[int], seed: int
+) -> _Batches: ...
+def sample_layers(
+    parts: tuple[_Parts, _F32],
+    seeds: tuple[_I64, int, int],
+    sizes: Sequence[int],
+    importance: _F64 | None,
+    seed: int,
+) -> _Batches: ...
+def column_importance(parts: _Parts, data: _F32) -> _F64: ...
+def sample_subgraphs(
+    parts: _Parts, drawn: _Drawn, size: int, number: tuple[int, int], seed: int
+) -> list[tuple[_I64, _I64, _I32, _I64]]: ...
+def count_subgraphs(
+    parts: _Parts, drawn: _Drawn, size: int, runs: int, seed: int
+) -> tuple[_I64, _I64]: ...
+def sampling_strategies() -> list[tuple[str, str]]: ...
+
 # similarity
 def similarity_pairs(name: str, a: _Array, b: _Array) -> _Array: ...
 def similarity_matrix(name: str, a: _Array, b: _Array, out: _Array) -> None: ...

@@ -2,7 +2,7 @@
 //!
 //! Modules stand in dependency order and import upwards only in this list:
 //! failures, views and random streams; SIMD kernels; linear algebra; graphs; batches; losses, mining
-//! and optimisers; the index; files.
+//! and optimisers; sampling; files; the index.
 
 pub mod error;
 pub mod matrix;
@@ -23,6 +23,8 @@ pub mod batch;
 pub mod losses;
 pub mod mining;
 pub mod optim;
+
+pub mod sampling;
 
 pub mod persist;
 

@@ -15,6 +15,7 @@ mod mining;
 mod optim;
 mod pooling;
 mod runtime;
+mod sampling;
 mod similarity;
 
 use pyo3::prelude::*;
@@ -28,6 +29,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     index::register(module)?;
     mining::register(module)?;
     optim::register(module)?;
+    sampling::register(module)?;
     similarity::register(module)?;
     batch::register(module)?;
     losses::register(module)?;

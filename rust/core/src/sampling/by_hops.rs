@@ -1,0 +1,344 @@
+//! The most similar nodes among those at some distance in the graph.
+
+use super::hops::{Distances, Found, Searchers, TOGETHER};
+use super::shortlist::Shortlist;
+use crate::batch::check_indices;
+use crate::error::{Error, Result};
+use crate::graph::csr::Csr;
+use crate::linalg::gemm::{Strided, gemm};
+use crate::matrix::Matrix;
+use crate::metric::norm;
+use crate::mining::{Similarity, Skip};
+use crate::pool::Workers;
+use crate::real::Real;
+use crate::simd;
+
+/// Nodes that are compared with a block of sources at a time.
+const TILE: usize = 512;
+
+/// Sources of a block: the more, the less often a tile is packed. Their similarities with a tile stay
+/// in the second cache.
+const BLOCK: usize = 256;
+
+/// A similarity of scattered rows costs as much as this many of a product's.
+const SCATTERED: usize = 6;
+
+/// Whose candidates count, and which of them are taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// At least 1: a node is never its own candidate.
+    pub least: usize,
+    /// None for any distance, and for nodes that cannot be reached.
+    pub most: Option<usize>,
+    pub k: usize,
+    /// Most similar candidates that are passed over.
+    pub skip: Skip,
+    pub similarity: Similarity,
+}
+
+/// `k` nodes a source, padded with -1; their similarities, padded with -∞; how many there are, and
+/// how many candidates there were.
+#[derive(Debug, Default, PartialEq)]
+pub struct Mined {
+    pub indices: Vec<i64>,
+    pub similarities: Vec<f32>,
+    pub counts: Vec<i64>,
+    pub candidates: Vec<i64>,
+}
+
+/// What all sources share.
+struct Task<'a, T> {
+    vectors: Matrix<'a, T>,
+    wanted: Wanted,
+    /// One over each row's length, 0 for rows of zeros, 1 for inner products.
+    inverse: Vec<T>,
+}
+
+impl<T: Real> Task<'_, T> {
+    fn shortlist(&self, candidates: usize) -> (Shortlist<T>, usize) {
+        let skip = match self.wanted.skip {
+            Skip::Count(nodes) => nodes.min(candidates),
+            Skip::Share(share) => ((share * candidates as f64) as usize).min(candidates),
+        };
+        let kept = (skip + self.wanted.k.min(candidates)).min(candidates);
+        (Shortlist::new(kept), skip)
+    }
+
+    /// The sources' rows, scaled.
+    fn rows(&self, sources: &[i64]) -> Vec<T> {
+        let mut rows = Vec::with_capacity(sources.len() * self.vectors.cols());
+        for &source in sources {
+            let factor = self.inverse[source as usize];
+            let row = self.vectors.row(source as usize);
+            rows.extend(row.iter().map(|&value| value * factor));
+        }
+        rows
+    }
+
+    /// Takes candidates whose bits are set: all similarities of a tile are one product.
+    fn among_bits(
+        &self,
+        workers: &Workers<'_>,
+        sources: &[i64],
+        bits: &[u64],
+        mined: &mut Mined,
+    ) -> Result<()> {
+        let nodes = self.vectors.rows();
+        let words = nodes.div_ceil(64);
+        let mut tile = vec![T::zero(); TILE.min(nodes) * BLOCK.min(sources.len())];
+        let mut largest = Vec::new();
+        for (block, bits) in sources.chunks(BLOCK).zip(bits.chunks(BLOCK * words)) {
+            let rows = self.rows(block);
+            let mut lists: Vec<_> = bits
+                .chunks(words)
+                .map(|bits| {
+                    let count = bits.iter().map(|word| word.count_ones() as usize).sum();
+                    (self.shortlist(count), count)
+                })
+                .collect();
+            for from in (0..nodes).step_by(TILE) {
+                workers.check()?;
+                let part = self.vectors.slice(from, nodes.min(from + TILE));
+                let tile = &mut tile[..block.len() * part.rows()];
+                gemm(
+                    T::one(),
+                    Strided::rows(&rows, block.len(), part.cols()),
+                    Strided::rows(part.data(), part.rows(), part.cols()).transposed(),
+                    T::zero(),
+                    tile,
+                );
+                let factors = &self.inverse[from..from + part.rows()];
+                let scores = tile.chunks_exact_mut(part.rows());
+                for ((((list, _), _), bits), scores) in
+                    lists.iter_mut().zip(bits.chunks(words)).zip(scores)
+                {
+                    list.offer_tile(from, scores, factors, &bits[from / 64..], &mut largest);
+                }
+            }
+            for ((list, skip), count) in lists {
+                mined.extend(list, skip, count, &self.wanted);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes listed candidates, one similarity after the other.
+    fn among_nodes(&self, sources: &[i64], nodes: &mut [u32], ends: &[usize], mined: &mut Mined) {
+        const AHEAD: usize = 8;
+        let kernels = simd::table::<T>();
+        let mut begin = 0;
+        for (&source, &end) in sources.iter().zip(ends) {
+            let nodes = &mut nodes[begin..end];
+            begin = end;
+            nodes.sort_unstable();
+            let row = self.rows(&[source]);
+            let (mut list, skip) = self.shortlist(nodes.len());
+            for (i, &node) in nodes.iter().enumerate() {
+                if let Some(&later) = nodes.get(i + AHEAD) {
+                    simd::prefetch(self.vectors.row(later as usize), 8);
+                }
+                let score = kernels.dot(&row, self.vectors.row(node as usize));
+                list.offer(node, score * self.inverse[node as usize]);
+            }
+            mined.extend(list, skip, nodes.len(), &self.wanted);
+        }
+    }
+}
+
+impl Mined {
+    fn extend<T: Real>(
+        &mut self,
+        list: Shortlist<T>,
+        skip: usize,
+        candidates: usize,
+        wanted: &Wanted,
+    ) {
+        let limit = match wanted.similarity {
+            Similarity::Cosine => 1.0,
+            Similarity::Dot => f64::INFINITY,
+        };
+        let end = self.indices.len() + wanted.k;
+        for found in list.into_sorted().into_iter().skip(skip) {
+            self.indices.push(i64::from(found.node));
+            let score = found.score.wide().clamp(-limit, limit);
+            self.similarities.push(score as f32);
+        }
+        self.counts
+            .push((self.indices.len() + wanted.k - end) as i64);
+        self.candidates.push(candidates as i64);
+        self.indices.resize(end, -1);
+        self.similarities.resize(end, f32::NEG_INFINITY);
+    }
+}
+
+/// Bits of listed nodes, one row a list.
+fn as_bits(nodes: &[u32], ends: &[usize], words: usize) -> Vec<u64> {
+    let mut bits = vec![0u64; ends.len() * words];
+    let mut begin = 0;
+    for (row, &end) in bits.chunks_mut(words.max(1)).zip(ends) {
+        for &node in &nodes[begin..end] {
+            row[node as usize / 64] |= 1 << (node % 64);
+        }
+        begin = end;
+    }
+    bits
+}
+
+/// Everything but what is set, among `nodes` nodes.
+fn invert(bits: &mut [u64], nodes: usize) {
+    for row in bits.chunks_mut(nodes.div_ceil(64).max(1)) {
+        row.iter_mut().for_each(|word| *word = !*word);
+        if let Some(last) = row.last_mut()
+            && !nodes.is_multiple_of(64)
+        {
+            *last &= !0 >> (64 - nodes % 64);
+        }
+    }
+}
+
+/// For each source up to `k` nodes whose distance is in range, most similar first.
+pub fn mine<T: Real>(
+    workers: &Workers<'_>,
+    graph: &Csr<'_, f32>,
+    vectors: Matrix<'_, T>,
+    sources: &[i64],
+    wanted: Wanted,
+) -> Result<Mined> {
+    check_indices(sources, graph.rows(), "nodes")?;
+    if vectors.rows() != graph.rows() {
+        return Err(Error::invalid(
+            "embeddings",
+            format!(
+                "has {} rows but the graph has {} nodes",
+                vectors.rows(),
+                graph.rows()
+            ),
+        ));
+    }
+    vectors.check_finite("embeddings")?;
+    let mut mined = Mined::default();
+    let values = sources.len().saturating_mul(wanted.k);
+    let room = mined
+        .indices
+        .try_reserve_exact(values)
+        .and_then(|()| mined.similarities.try_reserve_exact(values));
+    if room.is_err() {
+        return Err(Error::invalid(
+            "k",
+            format!(
+                "is {} for {} nodes, more than fits into memory",
+                wanted.k,
+                sources.len()
+            ),
+        ));
+    }
+    let inverse = (0..vectors.rows())
+        .map(|row| match wanted.similarity {
+            Similarity::Dot => T::one(),
+            Similarity::Cosine => {
+                let length = norm(vectors.row(row));
+                T::of(if length > 0.0 { 1.0 / length } else { 0.0 })
+            }
+        })
+        .collect();
+    let task = Task {
+        vectors,
+        wanted,
+        inverse,
+    };
+    let words = graph.rows().div_ceil(64);
+    // Beyond a distance is everything but what lies within it.
+    let range = match wanted.most {
+        Some(most) => Distances {
+            least: wanted.least,
+            most,
+        },
+        None => Distances {
+            least: 0,
+            most: wanted.least - 1,
+        },
+    };
+    // Bits of a batch take a node's eighth of a byte a source: few sources where there are many.
+    let batch = ((1 << 26) / words.max(1)).clamp(1, TOGETHER);
+    let searchers = Searchers::new(graph);
+    let batches = workers.map(sources.len().div_ceil(batch), |i| {
+        let sources = &sources[i * batch..sources.len().min((i + 1) * batch)];
+        let mut mined = Mined::default();
+        let found = searchers.with(|searcher| searcher.find(sources, range));
+        let bits = match found {
+            Found::Bits(bits) => bits,
+            Found::Nodes(mut nodes, ends) => {
+                let scattered = nodes.len() * SCATTERED < sources.len() * graph.rows();
+                if wanted.most.is_some() && scattered {
+                    task.among_nodes(sources, &mut nodes, &ends, &mut mined);
+                    return Ok(mined);
+                }
+                as_bits(&nodes, &ends, words)
+            }
+        };
+        let mut bits = bits;
+        if wanted.most.is_none() {
+            invert(&mut bits, graph.rows());
+        }
+        task.among_bits(workers, sources, &bits, &mut mined)?;
+        Ok(mined)
+    })?;
+    for batch in batches {
+        mined.indices.extend(batch.indices);
+        mined.similarities.extend(batch.similarities);
+        mined.counts.extend(batch.counts);
+        mined.candidates.extend(batch.candidates);
+    }
+    Ok(mined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Stream;
+
+    #[test]
+    fn lists_and_bits_choose_the_same() {
+        let nodes = 300usize;
+        let mut stream = Stream::new(2, 0);
+        let vectors: Vec<f64> = (0..nodes * 5).map(|_| stream.uniform() - 0.5).collect();
+        let vectors = Matrix::new(&vectors, nodes, 5).unwrap();
+        let task = Task {
+            vectors,
+            wanted: Wanted {
+                least: 1,
+                most: Some(1),
+                k: 7,
+                skip: Skip::Count(2),
+                similarity: Similarity::Dot,
+            },
+            inverse: vec![1.0; nodes],
+        };
+        let sources: Vec<i64> = (0..130).collect();
+        let (mut listed, mut ends) = (Vec::new(), Vec::new());
+        for i in 0..130 {
+            let count = stream.below(60);
+            let mut row: Vec<u32> = (0..count).map(|_| stream.below(300) as u32).collect();
+            row.sort_unstable();
+            row.dedup();
+            if i == 3 {
+                row.clear();
+            }
+            listed.extend(row);
+            ends.push(listed.len());
+        }
+        let bits = as_bits(&listed, &ends, 5);
+        let (mut one, mut other) = (Mined::default(), Mined::default());
+        task.among_nodes(&sources, &mut listed, &ends, &mut one);
+        task.among_bits(&Workers::serial(), &sources, &bits, &mut other)
+            .unwrap();
+        assert_eq!(one.indices, other.indices);
+        assert_eq!(
+            (&one.counts, &one.candidates),
+            (&other.counts, &other.candidates)
+        );
+        for (a, b) in one.similarities.iter().zip(&other.similarities) {
+            assert!(a == b || (a - b).abs() < 1e-6);
+        }
+    }
+}

@@ -1,0 +1,234 @@
+"""Nodes by distance, and what is mined among them, against matrix powers and full sorts."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ruvector.errors import InvalidArgumentError, InvalidTypeError
+from ruvector.graph import Graph
+from ruvector.mining import HardNegativeMiner
+from ruvector.sampling import GraphMiner, hard_negative_edges, hops
+from ruvector.sparse import CSR
+
+
+def random_graph(nodes, edges, seed=0):
+    rng = np.random.default_rng(seed)
+    pairs = rng.integers(0, nodes, (edges, 2))
+    return Graph.from_edges(pairs[pairs[:, 0] != pairs[:, 1]], num_nodes=nodes)
+
+
+def distances(dense):
+    """Hops between all nodes by powers of the matrix; infinity where there is no way."""
+    nodes = len(dense)
+    found = np.full((nodes, nodes), np.inf)
+    reached = np.eye(nodes, dtype=bool)
+    found[reached] = 0
+    for step in range(1, nodes):
+        further = ((reached.astype(np.float32) @ dense) > 0) & np.isinf(found)
+        if not further.any():
+            break
+        found[further] = step
+        reached = further
+    return found
+
+
+def lists_of(found):
+    return [row.tolist() for row in np.split(found.indices, found.indptr[1:-1])]
+
+
+def expected(matrix, nodes, least, most):
+    return [np.flatnonzero((matrix[i] >= least) & (matrix[i] <= most)).tolist() for i in nodes]
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    st.integers(1, 40),
+    st.integers(0, 60),
+    st.integers(0, 5),
+    st.integers(0, 5),
+    st.integers(0, 10**6),
+)
+def test_hops_are_those_of_matrix_powers(nodes, edges, least, more, seed):
+    rng = np.random.default_rng(seed)
+    dense = np.zeros((nodes, nodes), np.float32)
+    dense[tuple(rng.integers(0, nodes, (2, edges)))] = 1
+    asked = rng.integers(0, nodes, rng.integers(0, 20))
+    found = hops(CSR.from_dense(dense), asked, least=least, most=least + more)
+    assert len(found.indptr) == len(asked) + 1
+    if len(asked):
+        matrix = distances(dense)
+        assert lists_of(found) == expected(matrix, asked, least, least + more)
+
+
+@pytest.mark.parametrize(("edges", "nodes"), [(1500, 1100), (9000, 700), (200, 600)])
+def test_all_nodes_of_sparse_and_dense_graphs(edges, nodes, each_thread_count):
+    graph = random_graph(nodes, edges)
+    matrix = distances(graph.adjacency().to_dense())
+    for least, most in [(0, 0), (0, 2), (1, 3), (2, 4), (3, nodes)]:
+        found = [hops(graph, least=least, most=most) for _ in each_thread_count()]
+        np.testing.assert_array_equal(found[0].indices, found[1].indices)
+        assert lists_of(found[0]) == expected(matrix, range(nodes), least, most)
+
+
+def test_cora_hops_are_those_of_scipy(data_file):
+    sparse = pytest.importorskip("scipy.sparse")
+    graph = Graph.load_npz(data_file("cora.npz"))
+    adjacency = sparse.csr_matrix(graph.adjacency().to_scipy())
+    whole = adjacency + sparse.eye(graph.num_nodes, format="csr", dtype=np.float32)
+    power = whole @ whole @ whole
+    power.sort_indices()
+    found = hops(graph, least=0, most=3)
+    np.testing.assert_array_equal(found.indptr, power.indptr)
+    np.testing.assert_array_equal(found.indices, power.indices)
+
+
+def test_hops_are_exclusions_of_the_miner():
+    graph = random_graph(80, 100)
+    vectors = np.random.default_rng(0).standard_normal((80, 8), np.float32)
+    found = HardNegativeMiner("hardest", k=5).mine(vectors, exclude=hops(graph, most=2))
+    matrix = distances(graph.adjacency().to_dense())
+    for i, row in enumerate(found.indices):
+        assert (matrix[i, row[row >= 0]] > 2).all()
+
+
+def mined_by_hand(vectors, matrix, nodes, k, *, least, most, skip, metric):
+    wide = vectors.astype(np.float64)
+    if metric == "cosine":
+        norms = np.linalg.norm(wide, axis=1, keepdims=True)
+        wide = wide / np.where(norms > 0, norms, 1)
+    scores = wide @ wide.T
+    rows = []
+    for i in nodes:
+        ok = matrix[i] >= least
+        if most is not None:
+            ok &= matrix[i] <= most
+        candidates = np.flatnonzero(ok)
+        band = int(skip * len(candidates)) if isinstance(skip, float) else skip
+        order = candidates[np.argsort(-scores[i, candidates], kind="stable")]
+        rows.append((len(candidates), order[band : band + k]))
+    return rows, scores
+
+
+@pytest.mark.parametrize(("nodes", "edges"), [(500, 600), (700, 6000), (130, 40)])
+@pytest.mark.parametrize(("least", "most"), [(2, 3), (1, 1), (3, None), (1, None), (2, 9)])
+@pytest.mark.parametrize("skip", [0, 4, 0.1])
+def test_mining_agrees_with_brute_force(nodes, edges, least, most, skip):
+    graph = random_graph(nodes, edges)
+    rng = np.random.default_rng(1)
+    vectors = rng.standard_normal((nodes, 7)).astype(np.float64)
+    vectors[5] = 0
+    asked = rng.integers(0, nodes, 150)
+    metric = "dot" if skip == 4 else "cosine"
+    miner = GraphMiner(k=9, least=least, most=most, skip=skip, metric=metric)
+    found = miner.mine(vectors, graph, nodes=asked)
+    matrix = distances(graph.adjacency().to_dense())
+    rows, scores = mined_by_hand(
+        vectors, matrix, asked, 9, least=least, most=most, skip=skip, metric=metric
+    )
+    for i, (node, (candidates, chosen)) in enumerate(zip(asked, rows, strict=True)):
+        assert found.candidates[i] == candidates
+        assert found.counts[i] == len(chosen)
+        # Node 5 has similarity 0 to all: only which zeros come is left open by rounding.
+        if node != 5:
+            np.testing.assert_array_equal(found.indices[i, : len(chosen)], chosen)
+        got = found.indices[i, : len(chosen)]
+        np.testing.assert_allclose(
+            found.similarities[i, : len(chosen)], scores[node, got], rtol=1e-5, atol=1e-6
+        )
+        assert (found.indices[i, len(chosen) :] == -1).all()
+        assert np.isneginf(found.similarities[i, len(chosen) :]).all()
+
+
+def test_mining_of_cora_is_the_same_for_any_number_of_threads(data_file, each_thread_count):
+    graph = Graph.load_npz(data_file("cora.npz"))
+    vectors = np.random.default_rng(0).standard_normal((graph.num_nodes, 16), np.float32)
+    matrix = distances(graph.adjacency().to_dense())
+    for least, most in [(2, 3), (4, None)]:
+        miner = GraphMiner(k=5, least=least, most=most)
+        one, two = (miner.mine(vectors, graph) for _ in each_thread_count())
+        np.testing.assert_array_equal(one.indices, two.indices)
+        np.testing.assert_array_equal(one.similarities, two.similarities)
+        rows, scores = mined_by_hand(
+            vectors,
+            matrix,
+            range(graph.num_nodes),
+            5,
+            least=least,
+            most=most,
+            skip=0,
+            metric="cosine",
+        )
+        for i, (candidates, chosen) in enumerate(rows):
+            assert one.candidates[i] == candidates
+            got = one.indices[i][one.indices[i] >= 0]
+            # In float32 near ties may change places.
+            np.testing.assert_allclose(scores[i, got], scores[i, chosen], atol=1e-6)
+
+
+def test_where_hops_cover_everything_nothing_is_left():
+    graph = Graph.from_edges([[i, j] for i in range(6) for j in range(i)])
+    vectors = np.eye(6)
+    found = GraphMiner(k=3).mine(vectors, graph)
+    assert (found.indices == -1).all()
+    assert found.counts.tolist() == found.candidates.tolist() == [0] * 6
+    edges = hard_negative_edges(graph, vectors, apart=1, k=2)
+    assert edges.edges.shape == (0, 2)
+    assert edges.short == 6
+    lonely = Graph(num_nodes=4, edges=np.empty((0, 2), np.int64))
+    assert GraphMiner(k=3).mine(np.eye(4), lonely).counts.tolist() == [0] * 4
+    assert GraphMiner(k=3, most=None).mine(np.eye(4), lonely).counts.tolist() == [3] * 4
+    assert hops(lonely, most=3).indices.size == 0
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_hard_edges_are_the_pairs_that_their_ends_choose(k):
+    graph = random_graph(120, 150)
+    vectors = np.random.default_rng(2).standard_normal((120, 6))
+    found = hard_negative_edges(graph, vectors, k=k, apart=2)
+    matrix = distances(graph.adjacency().to_dense())
+    rows, scores = mined_by_hand(
+        vectors, matrix, range(120), k, least=3, most=None, skip=0, metric="cosine"
+    )
+    pairs = {(min(i, int(j)), max(i, int(j))) for i, (_, chosen) in enumerate(rows) for j in chosen}
+    assert set(map(tuple, found.edges.tolist())) == pairs
+    assert len(found.edges) == len(pairs)
+    assert (np.diff(found.similarities) <= 0).all()
+    np.testing.assert_allclose(found.similarities, scores[tuple(found.edges.T)], atol=1e-6)
+    assert found.short == sum(len(chosen) < k for _, chosen in rows)
+    ordered = hard_negative_edges(graph.adjacency(), vectors, k=k, apart=2)
+    assert len(ordered.edges) == sum(len(chosen) for _, chosen in rows)
+
+
+PATH = Graph.from_edges([[0, 1], [1, 2]])
+GOOD = np.ones((3, 2), np.float32)
+BAD = {
+    "least above most": (lambda: hops(PATH, most=1, least=2), InvalidArgumentError),
+    "negative hops": (lambda: hops(PATH, most=-1), InvalidArgumentError),
+    "hops of a half": (lambda: hops(PATH, most=0.5), InvalidTypeError),
+    "no such node": (lambda: hops(PATH, [3], most=1), InvalidArgumentError),
+    "nodes of a half": (lambda: hops(PATH, [0.5], most=1), InvalidTypeError),
+    "no graph": (lambda: hops([[0, 1]], most=1), InvalidTypeError),
+    "k of 0": (lambda: GraphMiner(k=0), InvalidArgumentError),
+    "the node itself": (lambda: GraphMiner(k=1, least=0), InvalidArgumentError),
+    "miner's least above most": (lambda: GraphMiner(k=1, least=4), InvalidArgumentError),
+    "skip of all": (lambda: GraphMiner(k=1, skip=1.0), InvalidArgumentError),
+    "skip below 0": (lambda: GraphMiner(k=1, skip=-1), InvalidArgumentError),
+    "unknown metric": (lambda: GraphMiner(k=1, metric="l2"), InvalidArgumentError),
+    "too few rows": (lambda: GraphMiner(k=1).mine(GOOD[:2], PATH), InvalidArgumentError),
+    "no columns": (lambda: GraphMiner(k=1).mine(GOOD[:, :0], PATH), InvalidArgumentError),
+    "NaN": (lambda: GraphMiner(k=1).mine(GOOD * np.nan, PATH), InvalidArgumentError),
+    "text": (lambda: GraphMiner(k=1).mine([["a", "b"]] * 3, PATH), InvalidTypeError),
+    "one dimension": (lambda: GraphMiner(k=1).mine([1.0, 2, 3], PATH), InvalidArgumentError),
+    "mining for no such node": (
+        lambda: GraphMiner(k=1).mine(GOOD, PATH, nodes=[-1]),
+        InvalidArgumentError,
+    ),
+    "apart of 0": (lambda: hard_negative_edges(PATH, GOOD, apart=0), InvalidArgumentError),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_input_is_refused(kind):
+    call, error = BAD[kind]
+    with pytest.raises(error):
+        call()
