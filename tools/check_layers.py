@@ -41,6 +41,7 @@ PYTHON = (
     "metrics | probe",
     "evaluation",
     "objectives",
+    "training",
     "trainer",
     "model",
     "recipes",
