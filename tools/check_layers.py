@@ -42,7 +42,7 @@ PYTHON = (
     "evaluation",
     "objectives",
     "training",
-    "trainer",
+    "trainer | tracking",
     "model",
     "recipes",
     "demo | interop | plots",
