@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import ruvector._core as core
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
-from ruvector.optim import SGD, Adam, AdamW, Optimizer, clip_by_norm, clip_by_value
+from ruvector.optim import SGD, Adam, AdamW, Optimizer, SparseAdam, clip_by_norm, clip_by_value
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = [
@@ -93,7 +93,7 @@ def test_every_golden_case_is_tried():
 
 
 def test_every_compiled_optimizer_has_a_class():
-    classes = {cls.name: cls for cls in (SGD, Adam, AdamW)}
+    classes = {cls.name: cls for cls in (SGD, Adam, AdamW, SparseAdam)}
     assert sorted(classes) == sorted(core.optimizer_names())
     assert all(issubclass(cls, Optimizer) and "Examples" in cls.__doc__ for cls in classes.values())
 

@@ -6,7 +6,11 @@ import tracemalloc
 import numpy as np
 import pytest
 from ruvector.errors import CorruptFileError, InvalidTypeError
-from ruvector.safetensors import load_safetensors, save_safetensors
+from ruvector.safetensors import (
+    load_safetensors,
+    load_safetensors_metadata,
+    save_safetensors,
+)
 
 DTYPES = ["?", "f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"]
 SHAPES = [(), (0,), (1,), (7,), (0, 3), (3, 0), (2, 3), (2, 1, 3, 2)]
@@ -222,3 +226,20 @@ def test_foreign_files_are_told(path):
             load_safetensors(path)
     with pytest.raises(FileNotFoundError):
         load_safetensors(path.with_name("missing"))
+
+
+def test_metadata_are_read_without_the_arrays(tmp_path):
+    path = tmp_path / "a.safetensors"
+    words = {"a": "b", "text": "ü" * 5000}
+    save_safetensors({"x": np.ones(3)}, path, metadata=words)
+    assert load_safetensors_metadata(path) == words
+    save_safetensors({"x": np.ones(3)}, path)
+    assert load_safetensors_metadata(path) == {}
+    for spoiled in (b"", b"12345678", path.read_bytes()[:20], (2**60).to_bytes(8, "little") * 3):
+        path.write_bytes(spoiled)
+        with pytest.raises(CorruptFileError):
+            load_safetensors_metadata(path)
+    for header in (b"[]", b'{"__metadata__": 3}', b'{"__metadata__": {"a": 3}}'):
+        path.write_bytes(len(header).to_bytes(8, "little") + header)
+        with pytest.raises(CorruptFileError):
+            load_safetensors_metadata(path)

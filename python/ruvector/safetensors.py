@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ruvector.errors import CorruptFileError, InvalidArgumentError, InvalidTypeError
 
-__all__ = ["load_safetensors", "save_safetensors"]
+__all__ = ["load_safetensors", "load_safetensors_metadata", "save_safetensors"]
 
 _DTYPES = {
     "BOOL": "|b1", "F16": "<f2", "F32": "<f4", "F64": "<f8", "I8": "|i1", "I16": "<i2",
@@ -94,24 +94,50 @@ def load_safetensors(path: str | os.PathLike[str]) -> dict[str, npt.NDArray[Any]
     data = Path(path).read_bytes()
     try:
         return _parse(data)
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-    ) as error:
-        raise CorruptFileError(
-            f"{os.fspath(path)} is not a whole safetensors file ({error}); "
-            "restore it from a copy or train again"
-        ) from None
+    except _DAMAGE as error:
+        raise _corrupt(path, error) from None
+
+
+def load_safetensors_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Read the words that the header of `path` keeps, without the arrays.
+
+    Raises
+    ------
+    CorruptFileError
+        The file is truncated, damaged or not of this layout.
+    """
+    size = Path(path).stat().st_size
+    try:
+        with Path(path).open("rb") as file:
+            start = file.read(8)
+            length = _header_length(start, size)
+            words = json.loads(file.read(length)).get("__metadata__", {})
+        if not all(isinstance(word, str) for pair in words.items() for word in pair):
+            raise ValueError("its metadata are no words")
+        return dict(words)
+    except _DAMAGE as error:
+        raise _corrupt(path, error) from None
+
+
+_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+
+
+def _corrupt(path: str | os.PathLike[str], error: Exception) -> CorruptFileError:
+    return CorruptFileError(
+        f"{os.fspath(path)} is not a whole safetensors file ({error}); "
+        "restore it from a copy or train again"
+    )
+
+
+def _header_length(start: bytes, size: int) -> int:
+    length = int.from_bytes(start[:8], "little")
+    if size < 8 or length > min(size - 8, _MAX_HEADER):
+        raise ValueError(f"{size} bytes cannot hold the header")
+    return length
 
 
 def _parse(data: bytes) -> dict[str, npt.NDArray[Any]]:
-    length = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or length > min(len(data) - 8, _MAX_HEADER):
-        raise ValueError(f"{len(data)} bytes cannot hold the header")
+    length = _header_length(data, len(data))
     header = json.loads(data[8 : 8 + length])
     values = memoryview(data)[8 + length :]
     arrays = {}

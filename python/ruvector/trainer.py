@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ruvector.arrays import check_int
-from ruvector.autograd import Variable, add, backward
+from ruvector.arrays import check_int, check_real
+from ruvector.curriculum import Curriculum
 from ruvector.encoders import Encoder, SmoothedLinear, Weights
 from ruvector.errors import InvalidArgumentError, InvalidTypeError, NotFittedError
 from ruvector.graph import Graph
 from ruvector.objectives import EdgeContrast, Objective
 from ruvector.optim import Adam, Optimizer
-from ruvector.progress import progress_bar
+from ruvector.schedules import Schedule, as_schedule
 from ruvector.smoothing import Features, as_features
+from ruvector.training import Checkpoints, EarlyStop, EpochRecord
+from ruvector.training.loop import Loop
+from ruvector.training.plan import Plan, Validation
+from ruvector.weighting import PlainSum, Weighting
 
 __all__ = ["EpochRecord", "Trainer"]
-
-logger = logging.getLogger(__name__)
-
-
-class EpochRecord(NamedTuple):
-    """One epoch of a training.
-
-    Attributes
-    ----------
-    epoch : int
-        Counted from 1.
-    losses : dict of str to float
-        Mean of each part over the epoch's steps that had it, and ``"total"``, their sum.
-    seconds : float
-        Wall time.
-    """
-
-    epoch: int
-    losses: dict[str, float]
-    seconds: float
 
 
 class Trainer:
@@ -60,9 +41,29 @@ class Trainer:
     seed : int
         The same seed gives the same embeddings, bit for bit, for any number of threads.
     callbacks : iterable of callable
-        Each is called with an :class:`EpochRecord` after every epoch.
+        Each is called with an :class:`EpochRecord` after every epoch, and may raise
+        :class:`ruvector.training.StopTraining` to end the training there.
     progress : bool
         Show a bar (with tqdm) or log lines.
+    weighting : Weighting, optional
+        How several losses become one direction, such as :class:`ruvector.weighting.WeightedSum`;
+        without one each counts once.
+    curriculum : Curriculum, optional
+        Stages, each with its temperature, negatives and loss weights; these multiply those of
+        `weighting`. Stages change between epochs. What a stage sets and the objective does not
+        have is logged.
+    lr, temperature : float or Schedule, optional
+        Learning rate of the optimiser and temperature of the objective; both are looked up before
+        every step, at a position in epochs.
+    clip_norm : float, optional
+        Largest norm of the whole gradient.
+    validation : callable, optional
+        Called after every epoch with the embeddings of the graph's nodes; returns figures by name,
+        which go into the record.
+    early_stop : EarlyStop, optional
+        Ends the training when a figure no longer improves.
+    checkpoints : Checkpoints, optional
+        Where and how often to save, for :meth:`fit` with ``resume=True``.
 
     Attributes
     ----------
@@ -91,6 +92,14 @@ class Trainer:
         seed: int = 0,
         callbacks: Iterable[Callable[[EpochRecord], object]] = (),
         progress: bool = False,
+        weighting: Weighting | None = None,
+        curriculum: Curriculum | None = None,
+        lr: float | Schedule | None = None,
+        temperature: float | Schedule | None = None,
+        clip_norm: float | None = None,
+        validation: Validation | None = None,
+        early_stop: EarlyStop | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self.encoder = SmoothedLinear() if encoder is None else encoder
         self.objective = EdgeContrast() if objective is None else objective
@@ -102,10 +111,44 @@ class Trainer:
             if not callable(callback):
                 raise InvalidTypeError(f"callbacks holds {callback!r}, which cannot be called")
         self.progress = progress
+        self.weighting = PlainSum() if weighting is None else weighting
+        self.curriculum = curriculum
+        self.lr = None if lr is None else as_schedule(lr, "lr", low=0.0)
+        self.temperature = (
+            None if temperature is None else as_schedule(temperature, "temperature", low=0.0)
+        )
+        self.clip_norm = (
+            None
+            if clip_norm is None
+            else check_real(clip_norm, "clip_norm", low=0.0, open_low=True)
+        )
+        self.validation = validation
+        self.early_stop = early_stop
+        self.checkpoints = checkpoints
+        self._check_parts()
         self.history: list[EpochRecord] = []
         self._fitted: tuple[Weights, Graph, Features] | None = None
 
-    def fit(self, graph: Graph, features: object | None = None) -> Trainer:
+    def _check_parts(self) -> None:
+        for name, kind in (
+            ("curriculum", Curriculum),
+            ("early_stop", EarlyStop),
+            ("checkpoints", Checkpoints),
+        ):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise InvalidTypeError(f"{name} is {value!r} but must be a {kind.__name__}")
+        if not hasattr(self.weighting, "start"):
+            raise InvalidTypeError(f"weighting is {self.weighting!r} but must have a method start")
+        if self.validation is not None and not callable(self.validation):
+            raise InvalidTypeError(f"validation is {self.validation!r}, which cannot be called")
+        stages = () if self.curriculum is None else self.curriculum.stages
+        if self.temperature is not None and any(s.temperature is not None for s in stages):
+            raise InvalidArgumentError(
+                "temperature is given beside a curriculum whose stages have one; give one of them"
+            )
+
+    def fit(self, graph: Graph, features: object | None = None, *, resume: bool = False) -> Trainer:
         """Train on `graph`.
 
         Parameters
@@ -115,19 +158,57 @@ class Trainer:
         features : array_like of shape (n, f), CSR or SciPy sparse matrix, optional
             Rows are scaled to length 1. Without features the rows of the normalised adjacency
             serve.
+        resume : bool
+            Go on from the checkpoint, where there is one; the result has the bits of a training
+            that was never stopped. More `epochs` than before go on beyond them, with schedules
+            that last as long as training drawn out from there.
 
         Returns
         -------
         Trainer
             Itself. A fit that fails or is interrupted leaves an earlier one as it was.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Data that do not fit; `resume` without `checkpoints`, or from another training's.
+        CorruptFileError
+            The checkpoint is damaged.
         """
+        if resume and self.checkpoints is None:
+            raise InvalidArgumentError("resume needs checkpoints; give Trainer a Checkpoints")
         matrix = as_features(graph, features)
         structure = graph.structure()
         weights = self.encoder.initialize(structure, matrix, seed=self.seed)
-        history = self._train(weights, structure, matrix)
+        history: list[EpochRecord] = []
+        if self.epochs > 0:
+            loop = Loop(self._plan(), weights, structure, matrix)
+            if resume:
+                loop.resume()
+            loop.train()
+            history = loop.history
         self._fitted = self.encoder.finish(weights, structure, matrix), structure, matrix
         self.history = history
         return self
+
+    def _plan(self) -> Plan:
+        return Plan(
+            encoder=self.encoder,
+            objective=self.objective,
+            epochs=self.epochs,
+            optimizer=self.optimizer,
+            weighting=self.weighting,
+            curriculum=self.curriculum,
+            lr=self.lr,
+            temperature=self.temperature,
+            clip_norm=self.clip_norm,
+            validation=self.validation,
+            early_stop=self.early_stop,
+            checkpoints=self.checkpoints,
+            seed=self.seed,
+            callbacks=tuple(self.callbacks),
+            progress=self.progress,
+        )
 
     @property
     def weights(self) -> Weights:
@@ -165,47 +246,3 @@ class Trainer:
         if self._fitted is None:
             raise NotFittedError("the trainer has no weights yet; call fit(graph, features) first")
         return self._fitted
-
-    def _train(self, weights: Weights, graph: Graph, features: Features) -> list[EpochRecord]:
-        history: list[EpochRecord] = []
-        if self.epochs == 0:
-            return history
-        trained = {name: weights[name] for name in self.encoder.trainable}
-        run = self.objective.start(self.encoder, weights, graph, features, seed=self.seed)
-        optimizer = self.optimizer(trained)
-        steps = self.epochs * run.steps_per_epoch
-        with progress_bar("train", steps, show=self.progress) as advance:
-            for epoch in range(self.epochs):
-                started = time.perf_counter()
-                totals: dict[str, float] = {}
-                counts: dict[str, int] = {}
-                for step in run.epoch(epoch, weights):
-                    variables = {name: Variable(array) for name, array in trained.items()}
-                    parts = step(variables)
-                    _descend(parts, variables, optimizer)
-                    for name, part in parts.items():
-                        totals[name] = totals.get(name, 0.0) + float(part.value)
-                        counts[name] = counts.get(name, 0) + 1
-                    advance(note=f"loss {sum(float(p.value) for p in parts.values()):.3f}")
-                losses = {name: total / counts[name] for name, total in totals.items()}
-                losses["total"] = sum(losses.values())
-                record = EpochRecord(epoch + 1, losses, time.perf_counter() - started)
-                history.append(record)
-                for callback in self.callbacks:
-                    callback(record)
-        return history
-
-
-def _descend(parts: dict[str, Variable], variables: dict[str, Any], optimizer: Optimizer) -> None:
-    total = None
-    for part in parts.values():
-        total = part if total is None else add(total, part)
-    if total is None or not total.needs_grad:
-        return
-    backward(total)
-    optimizer.step(
-        {
-            name: np.zeros_like(variable.value) if variable.grad is None else variable.grad
-            for name, variable in variables.items()
-        }
-    )

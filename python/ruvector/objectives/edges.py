@@ -17,7 +17,8 @@ from ruvector.graph import Graph
 from ruvector.losses import InBatchInfoNCELoss, InfoNCELoss
 from ruvector.mining import MinedNegatives, Miner, as_miner
 from ruvector.mining.protocol import MiningFunction
-from ruvector.objectives.base import Step
+from ruvector.objectives.base import Knobs, Step
+from ruvector.objectives.random_state import generator_state, load_generator
 from ruvector.smoothing import Features
 from ruvector.sparse import CSR
 
@@ -40,7 +41,8 @@ class EdgeContrast:
     Parameters
     ----------
     loss : InBatchInfoNCELoss
-        Between anchors and positives.
+        Between anchors and positives. A schedule or curriculum may replace its temperature, and
+        that of `mined_loss`.
     batch_size : int
         Edges a step.
     folds : int
@@ -53,7 +55,8 @@ class EdgeContrast:
     mined_loss : InfoNCELoss, optional
         Between anchors, positives and mined negatives; added to `loss`.
     num_mined : int
-        Candidates drawn for an anchor at a step.
+        Candidates drawn for an anchor at a step; a curriculum's number of negatives replaces it.
+        Its threshold leaves out candidates that are more similar to the anchor.
     refresh : int
         Epochs between two searches.
 
@@ -106,6 +109,10 @@ class _Run:
         self.adjacency = graph.adjacency()
         self.rng = rng
         self.whole = encoder.inputs(weights, graph, features)
+        self.loss = objective.loss
+        self.mined_loss = objective.mined_loss
+        self.num_mined = objective.num_mined
+        self.threshold: float | None = None
         self.mined: MinedNegatives | None = None
         folds = min(objective.folds, graph.num_edges)
         order = rng.permutation(graph.num_edges)
@@ -122,6 +129,32 @@ class _Run:
     def steps_per_epoch(self) -> int:
         return sum(self.batches)
 
+    @property
+    def samples_per_epoch(self) -> int:
+        return self.graph.num_edges
+
+    def adjust(self, knobs: Knobs) -> set[str]:
+        own = self.objective
+        if knobs.temperature is None:
+            self.loss, self.mined_loss = own.loss, own.mined_loss
+        elif knobs.temperature != self.loss.temperature or (
+            knobs.temperature != self.mined_loss.temperature
+        ):
+            self.loss = own.loss.replace(temperature=knobs.temperature)
+            self.mined_loss = own.mined_loss.replace(temperature=knobs.temperature)
+        self.num_mined = own.num_mined if knobs.num_negatives is None else knobs.num_negatives
+        self.threshold = knobs.threshold
+        return {"temperature"} | ({"num_negatives", "threshold"} if own.miner else set())
+
+    def state_dict(self) -> dict[str, Any]:
+        mined = {} if self.mined is None else self.mined._asdict()
+        return {"random": generator_state(self.rng), "arrays": mined}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        arrays = state["arrays"]
+        load_generator(self.rng, state["random"])
+        self.mined = MinedNegatives(**arrays) if arrays else None
+
     def epoch(self, number: int, weights: Weights) -> Iterator[Step]:
         due = number >= 1 and (number - 1) % self.objective.refresh == 0
         if self.objective.miner is not None and due:
@@ -131,16 +164,18 @@ class _Run:
             for inputs, fold, batches in zip(self.inputs, self.folds, self.batches, strict=True)
             for edges in np.array_split(self.rng.permutation(fold), batches)
         ]
+        mined = None if self.mined is None else not_above(self.mined, self.threshold)
         for job in self.rng.permutation(len(jobs)):
-            yield self._step(*jobs[job])
+            inputs, edges = jobs[job]
+            yield self._step(inputs, edges, mined)
 
-    def _step(self, inputs: Any, edges: Ids) -> Step:
+    def _step(self, inputs: Any, edges: Ids, candidates: MinedNegatives | None) -> Step:
         ends = self.graph.edges[edges]
         turned = self.rng.random(len(ends)) < 0.5
         anchors = np.where(turned, ends[:, 1], ends[:, 0])
         positives = np.where(turned, ends[:, 0], ends[:, 1])
         exclude = known_pairs(self.adjacency, anchors, positives)
-        mined = None if self.mined is None else self._draw(self.mined, anchors)
+        mined = None if candidates is None else self._draw(candidates, anchors)
         if mined is not None and len(mined[0]) == 0:
             mined = None
 
@@ -149,11 +184,11 @@ class _Run:
                 return self.encoder.forward(variables, inputs, rows=rows)
 
             a, p = embed(anchors), embed(positives)
-            losses = {"in_batch": loss_node(self.objective.loss, [a, p], exclude=exclude)}
+            losses = {"in_batch": loss_node(self.loss, [a, p], exclude=exclude)}
             if mined is not None:
                 with_mined, negatives = mined
                 losses["mined"] = loss_node(
-                    self.objective.mined_loss,
+                    self.mined_loss,
                     [
                         gather(a, with_mined),
                         gather(p, with_mined),
@@ -182,8 +217,25 @@ class _Run:
         """Rows of the batch whose anchors have candidates, and some candidates of each."""
         rows = np.flatnonzero(mined.counts[anchors])
         counts = mined.counts[anchors[rows], None]
-        columns = self.rng.integers(0, counts, (len(rows), self.objective.num_mined))
+        columns = self.rng.integers(0, counts, (len(rows), self.num_mined))
         return rows, mined.indices[anchors[rows, None], columns]
+
+
+def not_above(mined: MinedNegatives, threshold: float | None) -> MinedNegatives:
+    """Return the candidates whose difficulty, their similarity, is not above `threshold`.
+
+    Similarities below 0 are no difficulty at all, those above 1 count as 1.
+    """
+    if threshold is None or threshold >= 1:
+        return mined
+    kept = (mined.indices >= 0) & (mined.similarities <= threshold)
+    order = np.argsort(~kept, axis=1, kind="stable")
+    kept = np.take_along_axis(kept, order, axis=1)
+    return MinedNegatives(
+        np.where(kept, np.take_along_axis(mined.indices, order, axis=1), -1),
+        np.where(kept, np.take_along_axis(mined.similarities, order, axis=1), -np.inf),
+        kept.sum(axis=1),
+    )
 
 
 def known_pairs(adjacency: CSR, anchors: Ids, positives: Ids) -> tuple[Ids, Ids]:

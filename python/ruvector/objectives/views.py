@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from ruvector.autograd import Variable, loss_node
 from ruvector.encoders import Encoder, Weights
 from ruvector.graph import Graph
 from ruvector.losses import CCASSGLoss
-from ruvector.objectives.base import Step
+from ruvector.objectives.base import Knobs, Step
+from ruvector.objectives.random_state import generator_state, load_generator
 from ruvector.smoothing import Features
 from ruvector.sparse import CSR
 
@@ -70,6 +72,20 @@ class _Run:
         self.graph = graph
         self.features = features
         self.rng = rng
+
+    @property
+    def samples_per_epoch(self) -> int:
+        return self.graph.num_nodes
+
+    def adjust(self, knobs: Knobs) -> set[str]:
+        del knobs
+        return set()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"random": generator_state(self.rng), "arrays": {}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        load_generator(self.rng, state["random"])
 
     def epoch(self, number: int, weights: Weights) -> Iterator[Step]:
         del number

@@ -4,6 +4,7 @@ from ruvector.optim.adam import Adam, AdamW
 from ruvector.optim.base import Optimizer
 from ruvector.optim.clip import ClippedGradients, clip_by_norm, clip_by_value
 from ruvector.optim.sgd import SGD
+from ruvector.optim.sparse import SparseAdam, SparseRows
 
 __all__ = [
     "SGD",
@@ -11,6 +12,8 @@ __all__ = [
     "AdamW",
     "ClippedGradients",
     "Optimizer",
+    "SparseAdam",
+    "SparseRows",
     "clip_by_norm",
     "clip_by_value",
 ]

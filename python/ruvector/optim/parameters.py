@@ -77,9 +77,8 @@ def _refuse_overlap(params: Mapping[str, Array]) -> None:
             )
 
 
-def matching(gradients: Arrays, params: Mapping[str, Array]) -> dict[str, Array]:
-    """Return one flat, finite gradient a parameter, in the order of the parameters."""
-    found = named(gradients, "gradients")
+def same_names(found: Mapping[str, object], params: Mapping[str, Array]) -> None:
+    """Raise unless there is a gradient of every parameter and no other."""
     unknown = [name for name in found if name not in params]
     if unknown:
         raise InvalidArgumentError(
@@ -91,6 +90,12 @@ def matching(gradients: Arrays, params: Mapping[str, Array]) -> dict[str, Array]
             f"gradients lacks {missing[0]!r}; give every parameter's gradient at every step "
             "(zeros where a loss does not depend on it)"
         )
+
+
+def matching(gradients: Arrays, params: Mapping[str, Array]) -> dict[str, Array]:
+    """Return one flat, finite gradient a parameter, in the order of the parameters."""
+    found = named(gradients, "gradients")
+    same_names(found, params)
     flat = {}
     for name, param in params.items():
         gradient = as_numbers(found[name], f"gradients[{name!r}]")

@@ -3,7 +3,7 @@
 use numpy::{PyReadonlyArray1, PyReadwriteArray1};
 use pyo3::prelude::*;
 use ruvector_core::Error;
-use ruvector_core::optim::{self, adam, sgd};
+use ruvector_core::optim::{self, adam, sgd, sparse_adam};
 
 use crate::arrays::{slice, slice_mut};
 use crate::enter::enter;
@@ -50,6 +50,24 @@ enum AdamParameter<'py> {
     F64(AdamArrays<'py, f64>),
 }
 
+/// Weights, columns, rows, their gradient, first and second moment, learning rate, weight decay.
+type TableArrays<'py, T> = (
+    PyReadwriteArray1<'py, T>,
+    usize,
+    PyReadonlyArray1<'py, i64>,
+    PyReadonlyArray1<'py, T>,
+    PyReadwriteArray1<'py, T>,
+    PyReadwriteArray1<'py, T>,
+    f64,
+    f64,
+);
+
+#[derive(FromPyObject)]
+enum TableParameter<'py> {
+    F32(TableArrays<'py, f32>),
+    F64(TableArrays<'py, f64>),
+}
+
 fn sgd_parameter<'a, T: numpy::Element>(
     arrays: &'a mut SgdArrays<'_, T>,
 ) -> PyResult<sgd::Parameter<'a, T>> {
@@ -79,6 +97,22 @@ fn adam_parameter<'a, T: numpy::Element>(
             .as_mut()
             .map(|values| slice_mut(values, "state"))
             .transpose()?,
+        lr: *lr,
+        weight_decay: *weight_decay,
+    })
+}
+
+fn table<'a, T: numpy::Element>(
+    arrays: &'a mut TableArrays<'_, T>,
+) -> PyResult<sparse_adam::Table<'a, T>> {
+    let (weights, cols, rows, gradient, first, second, lr, weight_decay) = arrays;
+    Ok(sparse_adam::Table {
+        weights: slice_mut(weights, "params")?,
+        first_moment: slice_mut(first, "state")?,
+        second_moment: slice_mut(second, "state")?,
+        cols: *cols,
+        rows: slice(rows, "rows")?,
+        gradient: slice(gradient, "gradients")?,
         lr: *lr,
         weight_decay: *weight_decay,
     })
@@ -158,6 +192,39 @@ fn adam_step(
 }
 
 #[pyfunction]
+fn sparse_adam_step(
+    py: Python<'_>,
+    mut tables: Vec<TableParameter<'_>>,
+    mut steps: PyReadwriteArray1<'_, i64>,
+    betas: (f64, f64),
+    eps: f64,
+) -> PyResult<()> {
+    let (mut singles, mut doubles) = (Vec::new(), Vec::new());
+    for parameter in &mut tables {
+        match parameter {
+            TableParameter::F32(arrays) => singles.push(table(arrays)?),
+            TableParameter::F64(arrays) => doubles.push(table(arrays)?),
+        }
+    }
+    let values = singles.iter().map(|t| t.gradient.len()).sum::<usize>()
+        + doubles.iter().map(|t| t.gradient.len()).sum::<usize>();
+    let steps = counter(&mut steps)?;
+    let rule = adam::Adam {
+        betas,
+        eps,
+        decoupled: false,
+    };
+    enter(py, WORK * values, move |workers| {
+        sparse_adam::check(&singles)?;
+        sparse_adam::check(&doubles)?;
+        sparse_adam::step(workers, &rule, *steps + 1, singles)?;
+        sparse_adam::step(workers, &rule, *steps + 1, doubles)?;
+        *steps += 1;
+        Ok(())
+    })
+}
+
+#[pyfunction]
 fn first_not_finite(py: Python<'_>, array: Floats<'_>) -> PyResult<Option<usize>> {
     match array {
         Floats::F32(array) => {
@@ -197,6 +264,7 @@ fn optimizer_names() -> Vec<&'static str> {
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(sgd_step, module)?)?;
     module.add_function(wrap_pyfunction!(adam_step, module)?)?;
+    module.add_function(wrap_pyfunction!(sparse_adam_step, module)?)?;
     module.add_function(wrap_pyfunction!(first_not_finite, module)?)?;
     module.add_function(wrap_pyfunction!(squared_norm, module)?)?;
     module.add_function(wrap_pyfunction!(optimizer_names, module)?)?;

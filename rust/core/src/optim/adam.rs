@@ -29,7 +29,7 @@ pub struct Parameter<'a, T> {
 
 /// Scalars of one step, rounded once.
 #[derive(Clone, Copy)]
-struct Scalars<T> {
+pub(super) struct Scalars<T> {
     beta1: T,
     rest1: T,
     beta2: T,
@@ -44,7 +44,7 @@ struct Scalars<T> {
 }
 
 impl<T: Real> Scalars<T> {
-    fn new(rule: &Adam, steps: i64, lr: f64, weight_decay: f64) -> Self {
+    pub(super) fn new(rule: &Adam, steps: i64, lr: f64, weight_decay: f64) -> Self {
         let (beta1, beta2) = rule.betas;
         // In f64: in f32, 1 - β₂ᵗ of the first step is off by 1e-5.
         let correction = |beta: f64| 1.0 - beta.powf(steps as f64);
@@ -110,7 +110,7 @@ fn moved<T: Real>(w: T, m: T, v: T, s: &Scalars<T>) -> T {
 // The slices come as arguments because only those are known not to overlap; as fields of a
 // structure they are not, and the loop stays scalar.
 #[inline(always)]
-fn update<T: Real>(w: &mut [T], g: &[T], m: &mut [T], v: &mut [T], s: &Scalars<T>) {
+pub(super) fn update<T: Real>(w: &mut [T], g: &[T], m: &mut [T], v: &mut [T], s: &Scalars<T>) {
     for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
         moments(*w, g, m, v, s);
         *w = moved(*w, *m, *v, s);
@@ -133,6 +133,16 @@ fn update_amsgrad<T: Real>(
     }
 }
 
+pub(super) fn check_steps(steps: i64) -> Result<()> {
+    if steps < 1 {
+        return Err(Error::invalid(
+            "steps",
+            format!("is {steps} but steps are counted from 1"),
+        ));
+    }
+    Ok(())
+}
+
 /// Moves every parameter by step number `steps`, counted from 1.
 ///
 /// Gradients must be finite: see [`super::first_not_finite`].
@@ -142,12 +152,7 @@ pub fn step<T: Real>(
     steps: i64,
     parameters: Vec<Parameter<'_, T>>,
 ) -> Result<()> {
-    if steps < 1 {
-        return Err(Error::invalid(
-            "steps",
-            format!("is {steps} but steps are counted from 1"),
-        ));
-    }
+    check_steps(steps)?;
     for p in &parameters {
         let largest = p
             .largest_moment

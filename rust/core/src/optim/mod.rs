@@ -5,9 +5,10 @@
 
 pub mod adam;
 pub mod sgd;
+pub mod sparse_adam;
 mod sweep;
 
 pub use sweep::{first_not_finite, squared_norm};
 
 /// Every optimiser; the Python package has a class for each.
-pub const NAMES: [&str; 3] = ["sgd", "adam", "adamw"];
+pub const NAMES: [&str; 4] = ["sgd", "adam", "adamw", "sparse_adam"];
