@@ -14,12 +14,12 @@ CLASSES = {
     for value in vars(losses).values()
     if isinstance(value, type) and issubclass(value, losses.Loss) and value is not losses.Loss
 }
-BENCH = Path(__file__).parents[1] / "benches" / "bench_losses.py"
+BENCH = Path(__file__).parents[1] / "benches" / "losses" / "every.py"
 
 
 @pytest.fixture(scope="module")
 def measured():
-    spec = importlib.util.spec_from_file_location("bench_losses", BENCH)
+    spec = importlib.util.spec_from_file_location("every_loss", BENCH)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.CASES

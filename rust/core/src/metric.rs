@@ -69,7 +69,7 @@ impl<'a, T: Real> Row<'a, T> {
     }
 
     /// Whether squares, inverses and products of such lengths are far from the limits of `f32`.
-    fn is_ordinary(&self) -> bool {
+    pub fn is_ordinary(&self) -> bool {
         ordinary(self.norm)
     }
 
