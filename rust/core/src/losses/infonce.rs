@@ -13,7 +13,7 @@ use crate::matrix::Matrix;
 use crate::metric::Row;
 use crate::pool::Workers;
 use crate::real::Real;
-use crate::simd::{self, maps};
+use crate::simd::{self, Sum, maps};
 
 /// Anchors a worker handles at a time.
 const PIECE: usize = 16;
@@ -217,17 +217,56 @@ struct Scored<'a, T> {
     value: f64,
 }
 
-/// `anchor`'s cosines with all `rows`; `value` is the logit. Fails where a value is not finite.
+/// Dot products with an anchor and squares of rows that lie one after the other.
+struct Sums<T> {
+    dots: Vec<T>,
+    squares: Vec<T>,
+}
+
+impl<T: Real> Sums<T> {
+    fn new() -> Self {
+        Self {
+            dots: Vec::new(),
+            squares: Vec::new(),
+        }
+    }
+
+    /// Each row with its dot product and its square.
+    fn of<'s, 'a>(
+        &'s mut self,
+        anchor: &Row<'_, T>,
+        rows: Matrix<'a, T>,
+    ) -> impl Iterator<Item = (&'a [T], T, T)> + 's
+    where
+        'a: 's,
+    {
+        self.dots.resize(rows.rows(), T::zero());
+        self.squares.resize(rows.rows(), T::zero());
+        simd::table::<T>().sweep(
+            Sum::DotAndSquare,
+            anchor.values,
+            1,
+            rows.data(),
+            &mut self.dots,
+            &mut self.squares,
+        );
+        let sums = self.dots.iter().zip(&self.squares).enumerate();
+        sums.map(move |(k, (&dot, &square))| (rows.row(k), dot, square))
+    }
+}
+
+/// `anchor`'s cosines with all `rows`, which come with their dot products and squares; `value` is
+/// the logit. Fails where a value is not finite.
 fn score<'a, T: Real>(
     anchor: &Row<'_, T>,
-    rows: impl Iterator<Item = &'a [T]>,
+    rows: impl Iterator<Item = (&'a [T], T, T)>,
     temperature: f64,
     scored: &mut Vec<Scored<'a, T>>,
 ) -> Result<()> {
     scored.clear();
-    for row in rows {
-        let row = finite(Row::new(row))?;
-        let cosine = anchor.cosine(&row);
+    for (values, dot, square) in rows {
+        let row = finite(Row::with_square(values, square))?;
+        let cosine = anchor.cosine_by(&row, || dot);
         scored.push(Scored {
             row,
             cosine,
@@ -276,14 +315,15 @@ impl<T: Real> Pass<'_, T> {
         let (loss, weight) = (self.loss, self.weight);
         workers.for_each_piece(&mut pieces, 1, |piece, work| {
             let (mut positive, mut negative) = (Vec::new(), Vec::new());
-            let mut logits = Vec::new();
+            let (mut logits, mut sums) = (Vec::new(), Sums::new());
             for work in work {
                 for (offset, item) in work.items.iter_mut().enumerate() {
                     let i = piece * PIECE + offset;
                     let anchor = finite(Row::new(batch.anchors.row(i)))?;
-                    let rows = (i * width..(i + 1) * width).map(|k| batch.positives.row(k));
+                    let rows = batch.positives.slice(i * width, (i + 1) * width);
+                    let rows = sums.of(&anchor, rows);
                     score(&anchor, rows, loss.temperature, &mut positive)?;
-                    let rows = (i * count..(i + 1) * count).map(|k| negatives.row(k));
+                    let rows = sums.of(&anchor, negatives.slice(i * count, (i + 1) * count));
                     score(&anchor, rows, loss.temperature, &mut negative)?;
                     let all = (&mut positive[..], &mut negative[..]);
                     *item = loss.derive(&batch.present, i, all, weight, &mut logits);
@@ -310,11 +350,11 @@ impl<T: Real> Pass<'_, T> {
         );
         let loss = self.loss;
         let scores = workers.map(batch.anchors.rows().div_ceil(PIECE), |piece| {
-            let mut all = Vec::new();
-            let mut scored = Vec::new();
+            let (mut all, mut scored, mut sums) = (Vec::new(), Vec::new(), Sums::new());
             for i in piece * PIECE..((piece + 1) * PIECE).min(batch.anchors.rows()) {
                 let anchor = finite(Row::new(batch.anchors.row(i)))?;
-                let rows = (i * width..(i + 1) * width).map(|k| batch.positives.row(k));
+                let rows = batch.positives.slice(i * width, (i + 1) * width);
+                let rows = sums.of(&anchor, rows);
                 score(&anchor, rows, loss.temperature, &mut scored)?;
                 all.extend_from_slice(&scored);
             }
