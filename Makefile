@@ -11,6 +11,7 @@ INDEX_DATA ?=
 INDEX_PEERS ?=
 INDEX_ARGS ?=
 TORCH_INDEX ?=
+LOSS_ARGS ?=
 
 ENV := $(or $(VIRTUAL_ENV),$(CONDA_PREFIX))
 ifeq ($(ENV),$(CURDIR)/.venv)
@@ -42,7 +43,7 @@ ifneq ($(wildcard $(STAMPS)/develop),)
   endif
 endif
 
-.PHONY: help demo develop test test-torch lint wheel bench bench-index bench-quality clean FORCE
+.PHONY: help demo develop test test-torch lint wheel bench bench-index bench-losses bench-mining bench-quality clean FORCE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -98,6 +99,12 @@ bench-index: $(STAMPS)/tools ## measure the index beside its peers (INDEX_DATA, 
 	$(PY) benches/index/install.py .bench/index-venv .bench/wheels
 	PYTHONPATH=benches .bench/index-venv/bin/python -m index \
 	  --data "$(INDEX_DATA)" --peers "$(INDEX_PEERS)" $(INDEX_ARGS)
+
+bench-losses: $(STAMPS)/tools ## measure losses beside their peers (LOSS_ARGS)
+	rm -f .bench/wheels/*.whl
+	$(MATURIN) build --release --locked --quiet --interpreter $(PY) --out .bench/wheels
+	$(PY) benches/losses/install.py .bench/losses-venv .bench/wheels
+	PYTHONPATH=benches .bench/losses-venv/bin/python -m losses $(LOSS_ARGS)
 
 bench-quality: $(STAMPS)/develop ## measure the recipes on real graphs, over seeds
 	$(PY) benches/bench_quality.py

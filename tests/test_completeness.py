@@ -30,12 +30,12 @@ SAMPLERS = {
     "saint_walks": sampling.SubgraphSampler,
 }
 TESTS = Path(__file__).parent
-BENCH = Path(__file__).parents[1] / "benches" / "bench_losses.py"
+BENCH = Path(__file__).parents[1] / "benches" / "losses" / "every.py"
 
 
 @pytest.fixture(scope="module")
 def measured():
-    spec = importlib.util.spec_from_file_location("bench_losses", BENCH)
+    spec = importlib.util.spec_from_file_location("every_loss", BENCH)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.CASES
@@ -104,4 +104,4 @@ def test_each_sampler_is_public_documented_tested_and_measured(name):
         (TESTS / f"test_{file}.py").read_text() for file in ("random_edges", "hops", "samplers")
     ]
     assert any(f"{sampler.__name__}(" in source for source in sources)
-    assert f"{sampler.__name__}(" in (BENCH.parent / "mining" / "graphs.py").read_text()
+    assert f"{sampler.__name__}(" in (BENCH.parents[1] / "mining" / "graphs.py").read_text()

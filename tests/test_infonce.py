@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.losses import InBatchInfoNCELoss, InfoNCELoss
+from ruvector.runtime import get_num_threads, set_num_threads
 
 FORMS = ["mean_own", "mean_shared", "log_of_sum"]
 MODES = ["oneway", "symmetric", "ntxent"]
@@ -301,3 +302,73 @@ def test_a_zero_row_changes_the_gradient_of_no_other_row(mode, temperature, side
     inputs[side, 3] = 1e-3  # the zero row's cosines are 0; a short row's are not, and that is all
     gentle = np.delete(loss.value_and_grad(*inputs)[1][side], 3, axis=0)
     assert np.abs(others).max() < 2 * np.abs(gentle).max()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.tuples(*(st.integers(1, top) for top in (60, 40, 3, 9, 70))),
+    form=st.sampled_from(FORMS),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    scale=st.sampled_from([0, 1e-30, 1e-9, 1, 1e15, 1e30]),
+)
+def test_rows_of_a_table_equal_their_copies(seed, shape, form, dtype, scale):
+    rows, batch, width, count, dim = shape
+    rng = np.random.default_rng(seed)
+    table = rng.standard_normal((rows, dim)).astype(dtype)
+    table[rng.integers(0, rows, 2)] *= dtype(scale)
+    shapes = (batch,), (batch, width), (batch, count)
+    indices = [rng.integers(0, rows, shape) for shape in shapes]
+    mask = rng.random((batch, width)) < 0.7
+    loss = InfoNCELoss(0.3, "none", positives=form)
+    copies = loss.value_and_grad(*(table[index] for index in indices), positive_mask=mask)
+    want = np.zeros((rows, dim))
+    # What a cosine's two parts, which may cancel, are at most.
+    lengths = np.linalg.norm(table.astype(np.float64), axis=1)
+    part = np.divide(2 / loss.temperature, lengths, out=np.zeros(rows), where=lengths > 0)
+    size = np.zeros(rows)
+    for index, gradient in zip(indices, copies.gradients, strict=True):
+        np.add.at(want, index, gradient)
+        np.add.at(size, index, np.linalg.norm(gradient.astype(np.float64), axis=-1) + part[index])
+    got = loss.value_and_grad_indexed(table, *indices, positive_mask=mask)
+    assert np.array_equal(got.value, copies.value)
+    assert got.active == copies.active
+    difference = np.linalg.norm(got.gradients.embeddings - want, axis=1)
+    assert (difference <= 30 * np.finfo(dtype).eps * size + np.finfo(dtype).tiny).all()
+
+
+def test_rows_of_a_table_have_one_result_on_any_number_of_threads():
+    table = RNG.standard_normal((3000, 24), np.float32)
+    table[5] = 0
+    indices = [RNG.integers(0, len(table), shape) for shape in ((700,), (700, 2), (700, 12))]
+    loss, threads = InfoNCELoss(), get_num_threads()
+    results = []
+    try:
+        for count in (1, 2, 3):
+            set_num_threads(count)
+            results.append(loss.value_and_grad_indexed(table, *indices))
+    finally:
+        set_num_threads(threads)
+    for result in results[1:]:
+        assert result.value == results[0].value
+        assert np.array_equal(result.gradients.embeddings, results[0].gradients.embeddings)
+
+
+def test_rows_that_do_not_fit_are_named():
+    table, loss = _normal(9, 4), InfoNCELoss()
+    out = np.full_like(table, 7)
+    for arguments, message in [
+        (([0], [1], [[9]]), "negatives holds 9 at position 0"),
+        (([0, 1], [1], [[2]]), "positives has shape"),
+        (([0, 1], [1, 2], [[2]]), "negatives has shape"),
+        (([[0]], [1], [[2]]), "anchors"),
+    ]:
+        with pytest.raises(InvalidArgumentError, match=message):
+            loss.value_and_grad_indexed(table, *arguments, out=out)
+    assert (out == 7).all()
+    with pytest.raises(InvalidArgumentError, match="positive_mask has shape"):
+        loss.value_and_grad_indexed(table, [0], [1], [[2]], positive_mask=[[True, True]])
+    table[3, 2] = np.nan
+    assert np.isfinite(loss.value_and_grad_indexed(table, [0], [1], [[2]]).value)
+    with pytest.raises(InvalidArgumentError, match=r"negatives.*row 0"):
+        loss.value_and_grad_indexed(table, [0], [1], [[2, 3]])

@@ -8,10 +8,9 @@ import argparse
 import datetime
 import json
 import os
-import platform
-import subprocess
-import sys
 from pathlib import Path
+
+from about import commit, machine, names, say
 
 from . import data
 from .peers import PEERS
@@ -21,32 +20,6 @@ from .run import Bench
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = {"rows": 5000, "rounds": 1, "seconds": 0.02, "builds": [2, 1]}
 FULL = {"rows": None, "rounds": 3, "seconds": 0.5, "builds": [2, 1]}
-
-
-def machine():
-    """Return the processor, with the numbers that tell one EPYC from another."""
-    pairs = [line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines()]
-    told = {pair[0].strip(): pair[1].strip() for pair in reversed(pairs) if len(pair) == 2}
-    name = told.get("model name", platform.machine())
-    kind = f"family {told.get('cpu family', '?')}, model {told.get('model', '?')}"
-    return f"{name} ({kind}), {os.cpu_count()} cores, Python {platform.python_version()}"
-
-
-def commit():
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-
-
-def names(text, known):
-    chosen = text.split(",") if text else list(known)
-    for name in chosen:
-        if name not in known:
-            sys.exit(f"{name} is not among {', '.join(known)}")
-    return chosen
-
-
-def say(text):
-    print(f"{datetime.datetime.now():%H:%M:%S} {text}", file=sys.stderr, flush=True)
 
 
 def measure(name, peers, results, settings):
@@ -62,7 +35,7 @@ def measure(name, peers, results, settings):
         "dim": dim,
         "metric": given.metric,
         "machine": machine(),
-        "commit": commit(),
+        "commit": commit(ROOT),
         "date": f"{datetime.datetime.now():%Y-%m-%d %H:%M}",
         "load": [load, os.getloadavg()[0]],
         "settings": settings,

@@ -7,7 +7,7 @@ told is the median over the rounds.
 
 import statistics
 
-from .processes import Library
+from processes import Worker
 
 TARGETS = (0.95, 0.99, 0.999)
 SHARES = (0.1, 0.01, 0.001)
@@ -38,7 +38,7 @@ class Bench:
                 library.stop()
 
     def start(self, name, threads):
-        library = Library(name, self.log)
+        library = Worker("index.worker", name, log=self.log)
         for reply in (library.first, library.ask("open", data_name=self.data_name, rows=self.rows)):
             if failure(reply):
                 library.stop()

@@ -254,7 +254,6 @@ def similarity_top(name: str, a: _Array, b: _Array, k: int) -> tuple[_Array, _Ar
 def cosine_gradients(a: _Array, b: _Array, to_a: _Array, to_b: _Array) -> _Array: ...
 
 # batches
-def gather(table: _Array, indices: npt.NDArray[np.int64], out: _Array) -> None: ...
 def scatter_add(indices: npt.NDArray[np.int64], rows: _Array, out: _Array) -> None: ...
 
 # losses
@@ -264,6 +263,7 @@ def loss(
     inputs: Sequence[npt.NDArray[Any] | None],
     reduction: str,
     out: Sequence[_Array | None] | None,
+    table: _Array | None = None,
 ) -> tuple[npt.NDArray[np.float64], int]: ...
 def loss_specs() -> list[
     tuple[

@@ -1,11 +1,8 @@
 """One module a library, each with a class `Index`."""
 
 import importlib
-import json
-import sys
-from pathlib import Path
 
-FAILED = "failed.json"  # in the bench's environment: what did not install, and why
+from environment import why_missing
 
 # name of the peer: (module here, what pip installs)
 PEERS = {
@@ -28,6 +25,4 @@ def adapter(name):
     try:
         return importlib.import_module(f"{__name__}.{PEERS[name][0]}").Index
     except ImportError as error:
-        path = Path(sys.prefix) / FAILED
-        failed = json.loads(path.read_text()) if path.exists() else {}
-        raise ImportError(failed.get(name, str(error))) from error
+        raise ImportError(why_missing(name, error)) from error

@@ -136,10 +136,13 @@ class Loss:
         return cast(L, dataclasses.replace(cast(Any, self), **changes))
 
     def _run(
-        self, arrays: list[Array | None], out: Sequence[Array | None] | None
+        self,
+        arrays: list[Array | None],
+        out: Sequence[Array | None] | None,
+        table: Array | None = None,
     ) -> tuple[Value, int]:
         options = [(option.name, getattr(self, option.name)) for option in SPECS[self.name].options]
-        values, active = _core.loss(self.name, options, arrays, self.reduction, out)
+        values, active = _core.loss(self.name, options, arrays, self.reduction, out, table)
         return (values if self.reduction == "none" else float(values[0])), active
 
     def _value(self, *arguments: object) -> Value:
@@ -166,39 +169,14 @@ class Loss:
         self, embeddings: object, out: Array | None, *arguments: object
     ) -> LossResult[IndexedGradients]:
         """Index arrays stand where embedding inputs would; the rest is as it is."""
-        spec = SPECS[self.name]
         table = as_floats(embeddings, "embeddings")
         if out is None:
             out = np.empty_like(table)
         (out,) = cast("list[Array]", _check_out([out], {"embeddings": table}))
         if np.may_share_memory(out, table):
             raise InvalidArgumentError("out overlaps embeddings; give it memory of its own")
-        indices: list[npt.NDArray[np.int64]] = []
-        rows: list[Array] = []
-        inputs: list[object] = []
-        for entry, argument in zip(spec.inputs, arguments, strict=True):
-            if entry.kind != "embeddings" or (argument is None and entry.optional):
-                inputs.append(argument)
-                continue
-            # Where the table is the loss's only such input, methods call its rows so.
-            name = "rows" if entry.name == "embeddings" else entry.name
-            index = as_ids(argument, name, ndim=_rank(argument, [r - 1 for r in entry.ranks]))
-            row = np.empty((index.size, table.shape[1]), table.dtype)
-            indices.append(index.ravel())
-            rows.append(row)
-            _core.gather(table, indices[-1], row)
-            inputs.append(row.reshape(*index.shape, table.shape[1]))
-        arrays = _as_arrays(spec, inputs)
-        gradients: list[Array | None] = [
-            None if array is None else np.empty_like(array)
-            for entry, array in zip(spec.inputs, arrays, strict=True)
-            if entry.kind == "embeddings"
-        ]
-        value, active = self._run(arrays, gradients)
-        out.fill(0)
-        given = (gradient for gradient in gradients if gradient is not None)
-        for index, row, gradient in zip(indices, rows, given, strict=True):
-            _core.scatter_add(index, gradient.reshape(row.shape), out)
+        arrays = _as_arrays(SPECS[self.name], arguments, table)
+        value, active = self._run(arrays, [out], table)
         return LossResult(value, IndexedGradients(out), active)
 
 
@@ -211,11 +189,19 @@ def _rank(value: object, ranks: Sequence[int]) -> int:
     return rank if rank in ranks else ranks[0]
 
 
-def _as_arrays(spec: _Spec, arguments: Sequence[object]) -> list[Array | None]:
+def _as_arrays(
+    spec: _Spec, arguments: Sequence[object], table: Array | None = None
+) -> list[Array | None]:
+    """Return the arguments as the core takes them; row numbers stand for embeddings of a table."""
     arrays: list[Array | None] = []
     for entry, value in zip(spec.inputs, arguments, strict=True):
         if value is None and entry.optional:
             arrays.append(None)
+        elif table is not None and entry.kind == "embeddings":
+            ranks = [rank - 1 for rank in entry.ranks]
+            # Where the table is the loss's only such input, methods call its rows so.
+            name = "rows" if entry.name == "embeddings" else entry.name
+            arrays.append(as_ids(value, name, ndim=_rank(value, ranks)))
         elif entry.kind == "indices":
             arrays.append(as_ids(value, entry.name, ndim=_rank(value, entry.ranks)))
         elif entry.kind == "columns":
@@ -225,13 +211,12 @@ def _as_arrays(spec: _Spec, arguments: Sequence[object]) -> list[Array | None]:
         else:
             arrays.append(as_floats(value, entry.name, ndim=entry.ranks))
     # What gets no gradient is cast to what does: a list of weights changes nobody's precision.
-    widest = np.result_type(
-        *(
-            array
-            for entry, array in zip(spec.inputs, arrays, strict=True)
-            if array is not None and entry.kind in _WITH_GRADIENT
-        )
-    )
+    gradients = [
+        array
+        for entry, array in zip(spec.inputs, arrays, strict=True)
+        if array is not None and entry.kind in _WITH_GRADIENT
+    ]
+    widest = np.result_type(*gradients) if table is None else table.dtype
     return [
         array.astype(widest, copy=False) if array is not None and array.dtype.kind == "f" else array
         for array in arrays

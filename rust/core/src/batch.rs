@@ -1,5 +1,7 @@
 //! Index tuples into one table of embeddings: rows out, gradients back.
 
+use std::ops::Range;
+
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
 use crate::pool::Workers;
@@ -75,6 +77,77 @@ pub fn scatter_add<T: Real>(
     })
 }
 
+/// Entries sorted by the row that they belong to, in the order in which they came.
+pub struct Lists<E> {
+    starts: Vec<usize>,
+    entries: Vec<E>,
+}
+
+impl<E: Copy + Default + Send> Lists<E> {
+    /// `entries` starts over all rows, below `rows`, and what their lists get.
+    pub fn new<I: Iterator<Item = (usize, E)>>(
+        rows: usize,
+        entries: impl Fn() -> I + Sync,
+        workers: &Workers<'_>,
+    ) -> Result<Self> {
+        // Every worker reads all entries and lists those of its own rows: the order stays theirs.
+        let share = rows.div_ceil(workers.threads()).max(1);
+        let mut starts = vec![0; rows + 1];
+        workers.for_each_piece(&mut starts[1..], share, |piece, counts| {
+            let first = piece * share;
+            entries().for_each(|(row, _)| {
+                if let Some(count) = counts.get_mut(row.wrapping_sub(first)) {
+                    *count += 1;
+                }
+            });
+            Ok(())
+        })?;
+        for row in 0..rows {
+            starts[row + 1] += starts[row];
+        }
+        let mut sorted = vec![E::default(); starts[rows]];
+        let mut pieces = Vec::new();
+        let mut left = &mut sorted[..];
+        for first in (0..rows).step_by(share) {
+            let next = starts[first..rows.min(first + share)].to_vec();
+            let size = starts[first + next.len()] - starts[first];
+            let (mine, rest) = left.split_at_mut(size);
+            left = rest;
+            pieces.push((first, next, mine));
+        }
+        workers.for_each_piece(&mut pieces, 1, |_, pieces| {
+            for (first, next, sorted) in pieces {
+                let base = starts[*first];
+                entries().for_each(|(row, entry)| {
+                    if let Some(next) = next.get_mut(row.wrapping_sub(*first)) {
+                        sorted[*next - base] = entry;
+                        *next += 1;
+                    }
+                });
+            }
+            Ok(())
+        })?;
+        Ok(Self {
+            starts,
+            entries: sorted,
+        })
+    }
+
+    /// Where in [`Self::entries`] the list of `row` lies.
+    pub fn range(&self, row: usize) -> Range<usize> {
+        self.starts[row]..self.starts[row + 1]
+    }
+
+    /// All lists, one after the other.
+    pub fn entries(&self) -> &[E] {
+        &self.entries
+    }
+
+    pub fn of(&self, row: usize) -> &[E] {
+        &self.entries[self.range(row)]
+    }
+}
+
 /// Overwrites each row of `out` with what `add(item, role, row)` adds for every item and role
 /// whose `lists[role][item]` is that row, in the order of items and then roles, so the result does
 /// not depend on the number of threads. Nothing as large as the items' gradients is ever stored.
@@ -87,29 +160,20 @@ pub fn by_row<T: Real>(
 ) -> Result<()> {
     let rows = out.len().checked_div(cols).unwrap_or(0);
     let (roles, items) = (lists.len(), lists.first().map_or(0, |list| list.len()));
-    let mut offsets = vec![0usize; rows + 1];
     for list in lists {
         check_rows(list.len(), items, 1)?;
         check_indices(list, rows, "indices")?;
-        list.iter().for_each(|&row| offsets[row as usize + 1] += 1);
     }
-    for row in 0..rows {
-        offsets[row + 1] += offsets[row];
-    }
-    let mut next = offsets.clone();
-    let mut appearances = vec![0usize; items * roles];
-    for item in 0..items {
-        for (role, list) in lists.iter().enumerate() {
-            let place = &mut next[list[item] as usize];
-            appearances[*place] = item * roles + role;
-            *place += 1;
-        }
-    }
+    let appearances = || {
+        let of_item = move |item| (0..roles).map(move |role| (item, role));
+        let pairs = (0..items).flat_map(of_item);
+        pairs.map(|(item, role)| (lists[role][item] as usize, item * roles + role))
+    };
+    let appearances = Lists::new(rows, appearances, workers)?;
     workers.for_each_piece(out, SMALL_PIECE * cols.max(1), |piece, out| {
         for (k, row) in out.chunks_exact_mut(cols.max(1)).enumerate() {
             row.fill(T::zero());
-            let i = piece * SMALL_PIECE + k;
-            for &at in &appearances[offsets[i]..offsets[i + 1]] {
+            for &at in appearances.of(piece * SMALL_PIECE + k) {
                 add(at / roles, at % roles, row);
             }
         }

@@ -68,8 +68,17 @@ impl<'a, T: Real> Row<'a, T> {
         }
     }
 
+    /// As [`Self::new`] where the sum of squares is known.
+    pub fn with_square(values: &'a [T], square: T) -> Self {
+        let fast = square.wide().sqrt();
+        Self {
+            values,
+            norm: if ordinary(fast) { fast } else { norm(values) },
+        }
+    }
+
     /// Whether squares, inverses and products of such lengths are far from the limits of `f32`.
-    fn is_ordinary(&self) -> bool {
+    pub fn is_ordinary(&self) -> bool {
         ordinary(self.norm)
     }
 
@@ -81,12 +90,16 @@ impl<'a, T: Real> Row<'a, T> {
 
     /// `a·b / max(|a||b|, 1e-8)` in `f64`. NaN where a value is NaN or infinite.
     pub fn cosine(&self, other: &Self) -> f64 {
-        let kernels = simd::table::<T>();
+        self.cosine_by(other, || simd::table::<T>().dot(self.values, other.values))
+    }
+
+    /// As [`Self::cosine`] where the dot product is known or cheap.
+    pub fn cosine_by(&self, other: &Self, dot: impl FnOnce() -> T) -> f64 {
         if self.is_floored(other) {
             return dot_wide(self, other) / COSINE_EPS;
         }
         if self.is_ordinary() && other.is_ordinary() {
-            return kernels.dot(self.values, other.values).wide() / (self.norm * other.norm);
+            return dot().wide() / (self.norm * other.norm);
         }
         dot_unit(self, other)
     }

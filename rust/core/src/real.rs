@@ -6,7 +6,8 @@ use crate::simd::{Kernels, Table};
 ///
 /// Storage and products use the type itself; totals that run over many items are added in `f64`.
 pub trait Real:
-    num_traits::Float
+    Default
+    + num_traits::Float
     + num_traits::NumAssign
     + std::iter::Sum
     + std::fmt::Debug

@@ -44,11 +44,13 @@ enum Borrowed<'py, T: Element> {
 }
 
 impl<'py, T: Element> Borrowed<'py, T> {
-    fn new(kind: Kind, array: Option<Bound<'py, PyAny>>) -> PyResult<Self> {
+    /// With `by_number`, row numbers stand for embeddings.
+    fn new(kind: Kind, array: Option<Bound<'py, PyAny>>, by_number: bool) -> PyResult<Self> {
         let Some(array) = array else {
             return Ok(Self::Absent);
         };
         Ok(match kind {
+            Kind::Embeddings if by_number => Self::Indices(array.extract()?),
             Kind::Embeddings | Kind::Parameters | Kind::Floats => Self::Floats(array.extract()?),
             Kind::Indices => Self::Indices(array.extract()?),
             Kind::Columns => Self::Columns(array.extract()?),
@@ -84,9 +86,10 @@ fn view<'a, V: Element>(
 }
 
 /// A loss's value, or one an item, and its number of active items. With `out`, one array an
-/// input with a gradient or None where that is absent, the gradients as well.
+/// input with a gradient or None where that is absent, the gradients as well. With `table`, row
+/// numbers stand for embeddings, and `out` is one array of its shape.
 #[pyfunction]
-#[pyo3(signature = (name, options, inputs, reduction, out))]
+#[pyo3(signature = (name, options, inputs, reduction, out, table=None))]
 fn loss<'py>(
     py: Python<'py>,
     name: &str,
@@ -94,6 +97,7 @@ fn loss<'py>(
     inputs: Vec<Option<Bound<'py, PyAny>>>,
     reduction: &str,
     out: Option<Vec<Option<Bound<'py, PyAny>>>>,
+    table: Option<Bound<'py, PyAny>>,
 ) -> PyResult<(Bound<'py, PyArray1<f64>>, usize)> {
     let entry = losses::find(name).map_err(|error| to_python(py, error))?;
     let options: Vec<_> = options
@@ -108,11 +112,11 @@ fn loss<'py>(
             let problem = format!("is {reduction:?} but must be 'mean', 'sum' or 'none'");
             to_python(py, Error::invalid("reduction", problem))
         })?;
-    let is_double = inputs.iter().flatten().any(is_double);
+    let is_double = inputs.iter().flatten().chain(&table).any(is_double);
     if is_double {
-        evaluate::<f64>(py, entry, &options, inputs, reduction, out)
+        evaluate::<f64>(py, entry, &options, inputs, reduction, out, table)
     } else {
-        evaluate::<f32>(py, entry, &options, inputs, reduction, out)
+        evaluate::<f32>(py, entry, &options, inputs, reduction, out, table)
     }
 }
 
@@ -123,12 +127,16 @@ fn evaluate<'py, T: losses::Element + Element>(
     inputs: Vec<Option<Bound<'py, PyAny>>>,
     reduction: Reduction,
     out: Option<Vec<Option<Bound<'py, PyAny>>>>,
+    table: Option<Bound<'py, PyAny>>,
 ) -> PyResult<(Bound<'py, PyArray1<f64>>, usize)> {
     let specs = entry.spec.inputs;
+    let table = table
+        .map(|table| table.extract::<PyReadonlyArrayDyn<'_, T>>())
+        .transpose()?;
     let arrays = specs
         .iter()
         .zip(inputs)
-        .map(|(spec, array)| Borrowed::<T>::new(spec.kind, array))
+        .map(|(spec, array)| Borrowed::<T>::new(spec.kind, array, table.is_some()))
         .collect::<PyResult<Vec<_>>>()?;
     let arguments = specs
         .iter()
@@ -154,7 +162,11 @@ fn evaluate<'py, T: losses::Element + Element>(
                 .collect::<PyResult<Vec<_>>>()
         })
         .transpose()?;
-    let inputs = Inputs::new(entry.spec, &arguments).map_err(|error| to_python(py, error))?;
+    let inputs = match &table {
+        None => Inputs::new(entry.spec, &arguments),
+        Some(table) => Inputs::of_rows(entry.spec, &arguments, view(py, table, "embeddings")?),
+    };
+    let inputs = inputs.map_err(|error| to_python(py, error))?;
     let work = losses::work(entry, &inputs);
     let reduced = enter(py, work, |workers| {
         losses::run(entry, options, &inputs, reduction, gradients, workers)

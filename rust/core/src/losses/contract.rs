@@ -2,6 +2,7 @@
 
 use super::inputs::{Gradients, Inputs};
 use crate::error::{Error, Result};
+use crate::matrix::Matrix;
 use crate::pool::Workers;
 use crate::real::Real;
 
@@ -245,6 +246,13 @@ pub struct Call<'a, T> {
     pub reduction: Reduction,
 }
 
+/// An evaluation on rows of one table.
+pub struct Lookup<'a, T> {
+    pub inputs: &'a Inputs<'a, T>,
+    pub table: Matrix<'a, T>,
+    pub reduction: Reduction,
+}
+
 /// What one evaluation returns besides the gradients.
 pub struct Outcome {
     pub values: Values,
@@ -281,4 +289,16 @@ pub trait Loss: Sized + Sync {
     /// The unreduced loss, and the gradients of the reduced one where wanted: each item's
     /// gradient times [`Reduction::weight`].
     fn evaluate<T: Real>(&self, call: Call<'_, T>, workers: &Workers<'_>) -> Result<Outcome>;
+
+    /// As [`Self::evaluate`] with the table's rows read where they lie and its gradient written to
+    /// `out`; nothing where the loss has no such form, so that rows are copied for it. Row numbers
+    /// were checked. A failure is told by what the copies say.
+    fn evaluate_rows<T: Real>(
+        &self,
+        _call: &Lookup<'_, T>,
+        _out: Option<&mut [T]>,
+        _workers: &Workers<'_>,
+    ) -> Result<Option<Outcome>> {
+        Ok(None)
+    }
 }

@@ -1,6 +1,8 @@
 //! InfoNCE with explicit negatives (van den Oord et al. 2018): per anchor
 //! `lse(s⁺, s₁..s_K) - s⁺` with `s = cos / τ`, and its forms for several positives.
 
+mod table;
+
 use super::contract::*;
 use super::head::{Form, Negatives, head};
 use super::inputs::*;
@@ -11,7 +13,7 @@ use crate::matrix::Matrix;
 use crate::metric::Row;
 use crate::pool::Workers;
 use crate::real::Real;
-use crate::simd;
+use crate::simd::{self, Sum, maps};
 
 /// Anchors a worker handles at a time.
 const PIECE: usize = 16;
@@ -25,10 +27,29 @@ pub struct InfoNce {
 struct Batch<'a, T> {
     anchors: Matrix<'a, T>,
     positives: Matrix<'a, T>,
+    present: Present<'a>,
+    negatives: NegativeRows<'a, T>,
+}
+
+/// Which positives take part.
+#[derive(Clone, Copy)]
+struct Present<'a> {
     /// Positives of one anchor.
     width: usize,
     mask: Option<&'a [bool]>,
-    negatives: NegativeRows<'a, T>,
+}
+
+impl Present<'_> {
+    fn has(&self, anchor: usize, positive: usize) -> bool {
+        self.mask
+            .is_none_or(|mask| mask[anchor * self.width + positive])
+    }
+
+    /// How many of `anchors` anchors have at least one positive.
+    fn active(&self, anchors: usize) -> usize {
+        let any = |i: &usize| (0..self.width).any(|p| self.has(*i, p));
+        (0..anchors).filter(any).count()
+    }
 }
 
 enum NegativeRows<'a, T> {
@@ -79,22 +100,12 @@ impl<'a, T: Real> Batch<'a, T> {
         Ok(Self {
             anchors: anchors.matrix()?,
             positives: positives.matrix()?,
-            width,
-            mask: mask.map(|mask| mask.data),
+            present: Present {
+                width,
+                mask: mask.map(|mask| mask.data),
+            },
             negatives,
         })
-    }
-
-    fn has(&self, anchor: usize, positive: usize) -> bool {
-        self.mask
-            .is_none_or(|mask| mask[anchor * self.width + positive])
-    }
-
-    /// Anchors with at least one positive.
-    fn active(&self) -> usize {
-        (0..self.anchors.rows())
-            .filter(|&i| (0..self.width).any(|p| self.has(i, p)))
-            .count()
     }
 }
 
@@ -133,7 +144,7 @@ impl Loss for InfoNce {
 
     fn evaluate<T: Real>(&self, mut call: Call<'_, T>, workers: &Workers<'_>) -> Result<Outcome> {
         let batch = Batch::new(call.inputs)?;
-        let active = batch.active();
+        let active = batch.present.active(batch.anchors.rows());
         let mut pass = Pass {
             loss: self,
             items: vec![0.0; batch.anchors.rows()],
@@ -154,6 +165,15 @@ impl Loss for InfoNce {
             counted: active,
             active,
         })
+    }
+
+    fn evaluate_rows<T: Real>(
+        &self,
+        call: &Lookup<'_, T>,
+        out: Option<&mut [T]>,
+        workers: &Workers<'_>,
+    ) -> Result<Option<Outcome>> {
+        table::evaluate(self, call, out, workers)
     }
 }
 
@@ -197,17 +217,56 @@ struct Scored<'a, T> {
     value: f64,
 }
 
-/// `anchor`'s cosines with all `rows`; `value` is the logit. Fails where a value is not finite.
+/// Dot products with an anchor and squares of rows that lie one after the other.
+struct Sums<T> {
+    dots: Vec<T>,
+    squares: Vec<T>,
+}
+
+impl<T: Real> Sums<T> {
+    fn new() -> Self {
+        Self {
+            dots: Vec::new(),
+            squares: Vec::new(),
+        }
+    }
+
+    /// Each row with its dot product and its square.
+    fn of<'s, 'a>(
+        &'s mut self,
+        anchor: &Row<'_, T>,
+        rows: Matrix<'a, T>,
+    ) -> impl Iterator<Item = (&'a [T], T, T)> + 's
+    where
+        'a: 's,
+    {
+        self.dots.resize(rows.rows(), T::zero());
+        self.squares.resize(rows.rows(), T::zero());
+        simd::table::<T>().sweep(
+            Sum::DotAndSquare,
+            anchor.values,
+            1,
+            rows.data(),
+            &mut self.dots,
+            &mut self.squares,
+        );
+        let sums = self.dots.iter().zip(&self.squares).enumerate();
+        sums.map(move |(k, (&dot, &square))| (rows.row(k), dot, square))
+    }
+}
+
+/// `anchor`'s cosines with all `rows`, which come with their dot products and squares; `value` is
+/// the logit. Fails where a value is not finite.
 fn score<'a, T: Real>(
     anchor: &Row<'_, T>,
-    rows: Matrix<'a, T>,
+    rows: impl Iterator<Item = (&'a [T], T, T)>,
     temperature: f64,
     scored: &mut Vec<Scored<'a, T>>,
 ) -> Result<()> {
     scored.clear();
-    for k in 0..rows.rows() {
-        let row = finite(Row::new(rows.row(k)))?;
-        let cosine = anchor.cosine(&row);
+    for (values, dot, square) in rows {
+        let row = finite(Row::with_square(values, square))?;
+        let cosine = anchor.cosine_by(&row, || dot);
         scored.push(Scored {
             row,
             cosine,
@@ -234,7 +293,11 @@ impl<T: Real> Pass<'_, T> {
             items: &'w mut [f64],
             gradients: Option<Buffers<'w, T>>,
         }
-        let (batch, width, cols) = (self.batch, self.batch.width, self.batch.anchors.cols());
+        let (batch, width, cols) = (
+            self.batch,
+            self.batch.present.width,
+            self.batch.anchors.cols(),
+        );
         let mut gradients = self.gradients.as_mut();
         let mut pieces: Vec<_> = self
             .items
@@ -252,29 +315,20 @@ impl<T: Real> Pass<'_, T> {
         let (loss, weight) = (self.loss, self.weight);
         workers.for_each_piece(&mut pieces, 1, |piece, work| {
             let (mut positive, mut negative) = (Vec::new(), Vec::new());
-            let mut logits = Vec::new();
+            let (mut logits, mut sums) = (Vec::new(), Sums::new());
             for work in work {
                 for (offset, item) in work.items.iter_mut().enumerate() {
                     let i = piece * PIECE + offset;
                     let anchor = finite(Row::new(batch.anchors.row(i)))?;
-                    let positives = batch.positives.slice(i * width, (i + 1) * width);
-                    score(&anchor, positives, loss.temperature, &mut positive)?;
-                    let negatives = negatives.slice(i * count, (i + 1) * count);
-                    score(&anchor, negatives, loss.temperature, &mut negative)?;
-                    let among = exponentials(&mut negative);
-                    logits.clear();
-                    logits.extend(present(batch, i, &positive).map(|scored| scored.value));
-                    let head = head(loss.form, &mut logits, among);
-                    *item = head.loss;
+                    let rows = batch.positives.slice(i * width, (i + 1) * width);
+                    let rows = sums.of(&anchor, rows);
+                    score(&anchor, rows, loss.temperature, &mut positive)?;
+                    let rows = sums.of(&anchor, negatives.slice(i * count, (i + 1) * count));
+                    score(&anchor, rows, loss.temperature, &mut negative)?;
+                    let all = (&mut positive[..], &mut negative[..]);
+                    *item = loss.derive(&batch.present, i, all, weight, &mut logits);
                     if let Some(buffers) = &mut work.gradients {
                         let mut to = buffers.split(cols, cols * width, cols * count);
-                        spread(batch, i, &mut positive, &logits);
-                        for scored in &mut positive {
-                            scored.value *= weight;
-                        }
-                        for scored in &mut negative {
-                            scored.value *= head.spread * weight;
-                        }
                         to.anchors.fill(T::zero());
                         let along = send(&anchor, &positive, to.anchors, &mut to.positives)
                             + send(&anchor, &negative, to.anchors, &mut to.negatives);
@@ -289,15 +343,19 @@ impl<T: Real> Pass<'_, T> {
 
     /// One set of negatives for all anchors.
     fn shared(&mut self, negatives: Matrix<'_, T>, workers: &Workers<'_>) -> Result<()> {
-        let (batch, width, cols) = (self.batch, self.batch.width, self.batch.anchors.cols());
+        let (batch, width, cols) = (
+            self.batch,
+            self.batch.present.width,
+            self.batch.anchors.cols(),
+        );
         let loss = self.loss;
         let scores = workers.map(batch.anchors.rows().div_ceil(PIECE), |piece| {
-            let mut all = Vec::new();
-            let mut scored = Vec::new();
+            let (mut all, mut scored, mut sums) = (Vec::new(), Vec::new(), Sums::new());
             for i in piece * PIECE..((piece + 1) * PIECE).min(batch.anchors.rows()) {
                 let anchor = finite(Row::new(batch.anchors.row(i)))?;
-                let positives = batch.positives.slice(i * width, (i + 1) * width);
-                score(&anchor, positives, loss.temperature, &mut scored)?;
+                let rows = batch.positives.slice(i * width, (i + 1) * width);
+                let rows = sums.of(&anchor, rows);
+                score(&anchor, rows, loss.temperature, &mut scored)?;
                 all.extend_from_slice(&scored);
             }
             Ok(all)
@@ -328,13 +386,10 @@ impl<T: Real> Pass<'_, T> {
         let mut row = |i: usize, among: Negatives| {
             let scored = &mut scores[i * width..(i + 1) * width];
             logits.clear();
-            logits.extend(present(batch, i, scored).map(|scored| scored.value));
+            logits.extend(batch.present.of(i, scored).map(|scored| scored.value));
             let head = head(loss.form, &mut logits, among);
             items[i] = head.loss;
-            spread(batch, i, scored, &logits);
-            for scored in scored {
-                scored.value *= weight;
-            }
+            batch.present.spread(i, scored, &logits, weight);
             head.spread * weight
         };
         let views = targets
@@ -372,48 +427,64 @@ impl<T: Real> Pass<'_, T> {
     }
 }
 
-/// Those of `anchor`'s positives that take part.
-fn present<'s, 'a, T: Real>(
-    batch: &'s Batch<'_, T>,
-    anchor: usize,
-    scored: &'s [Scored<'a, T>],
-) -> impl Iterator<Item = &'s Scored<'a, T>> {
-    scored
-        .iter()
-        .enumerate()
-        .filter(move |(p, _)| batch.has(anchor, *p))
-        .map(|(_, scored)| scored)
-}
-
-/// Puts derivatives back in their places, 0 where a positive is masked.
-fn spread<T: Real>(
-    batch: &Batch<'_, T>,
-    anchor: usize,
-    scored: &mut [Scored<'_, T>],
-    derivatives: &[f64],
-) {
-    let mut derivatives = derivatives.iter();
-    for (p, scored) in scored.iter_mut().enumerate() {
-        scored.value = if batch.has(anchor, p) {
-            derivatives.next().copied().unwrap_or_default()
-        } else {
-            0.0
-        };
+impl InfoNce {
+    /// The loss of anchor `i` with its positives and negatives, whose logits are replaced by
+    /// `weight` times the loss's derivatives to them.
+    fn derive<T: Real>(
+        &self,
+        present: &Present<'_>,
+        i: usize,
+        (positive, negative): (&mut [Scored<'_, T>], &mut [Scored<'_, T>]),
+        weight: f64,
+        logits: &mut Vec<f64>,
+    ) -> f64 {
+        logits.clear();
+        logits.extend(negative.iter().map(|scored| scored.value));
+        let max = maps::max(logits);
+        let sum = maps::exp_sum(max, logits);
+        for (scored, exponential) in negative.iter_mut().zip(logits.iter()) {
+            scored.value = *exponential;
+        }
+        logits.clear();
+        logits.extend(present.of(i, positive).map(|scored| scored.value));
+        let head = head(self.form, logits, Negatives { max, sum });
+        present.spread(i, positive, logits, weight);
+        for scored in negative {
+            scored.value *= head.spread * weight;
+        }
+        head.loss
     }
 }
 
-/// Replaces logits by exponentials.
-fn exponentials<T>(scored: &mut [Scored<'_, T>]) -> Negatives {
-    let max = scored
-        .iter()
-        .map(|scored| scored.value)
-        .fold(f64::NEG_INFINITY, f64::max);
-    let mut sum = 0.0;
-    for scored in scored {
-        scored.value = (scored.value - max).exp();
-        sum += scored.value;
+impl Present<'_> {
+    /// Those of `anchor`'s positives that take part.
+    fn of<'s, 'a, T: Real>(
+        &'s self,
+        anchor: usize,
+        scored: &'s [Scored<'a, T>],
+    ) -> impl Iterator<Item = &'s Scored<'a, T>> {
+        let pairs = scored.iter().enumerate();
+        let pairs = pairs.filter(move |(p, _)| self.has(anchor, *p));
+        pairs.map(|(_, scored)| scored)
     }
-    Negatives { max, sum }
+
+    /// Puts `weight` times the derivatives in their places, 0 where a positive is masked.
+    fn spread<T: Real>(
+        &self,
+        anchor: usize,
+        scored: &mut [Scored<'_, T>],
+        derivatives: &[f64],
+        weight: f64,
+    ) {
+        let mut derivatives = derivatives.iter();
+        for (p, scored) in scored.iter_mut().enumerate() {
+            scored.value = if self.has(anchor, p) {
+                derivatives.next().copied().unwrap_or_default() * weight
+            } else {
+                0.0
+            };
+        }
+    }
 }
 
 /// Sends the weights in `value` back; the gradient rows are taken off the front of `to_rows`.

@@ -101,10 +101,29 @@ pub enum Argument<'a, T> {
 pub struct Inputs<'a, T> {
     spec: &'static Spec,
     arguments: &'a [Argument<'a, T>],
+    /// Where row numbers stand for embeddings.
+    table: Option<Array<'a, T>>,
 }
 
 impl<'a, T: Real> Inputs<'a, T> {
     pub fn new(spec: &'static Spec, arguments: &'a [Argument<'a, T>]) -> Result<Self> {
+        Self::check(spec, arguments, None)
+    }
+
+    /// Inputs whose embeddings are rows of `table`, given by their numbers.
+    pub fn of_rows(
+        spec: &'static Spec,
+        arguments: &'a [Argument<'a, T>],
+        table: Array<'a, T>,
+    ) -> Result<Self> {
+        Self::check(spec, arguments, Some(table))
+    }
+
+    fn check(
+        spec: &'static Spec,
+        arguments: &'a [Argument<'a, T>],
+        table: Option<Array<'a, T>>,
+    ) -> Result<Self> {
         if arguments.len() != spec.inputs.len() {
             return Err(Error::invalid(
                 "inputs",
@@ -117,8 +136,16 @@ impl<'a, T: Real> Inputs<'a, T> {
             ));
         }
         for (input, argument) in spec.inputs.iter().zip(arguments) {
+            let by_number = table.is_some() && input.kind == Kind::Embeddings;
             let shape = match (input.kind, argument) {
                 (_, Argument::Absent) if input.optional => continue,
+                (_, Argument::Indices(array)) if by_number => array.shape,
+                _ if by_number => {
+                    return Err(Error::invalid(
+                        input.name,
+                        "must be an array of row numbers",
+                    ));
+                }
                 (Kind::Embeddings | Kind::Parameters | Kind::Floats, Argument::Floats(array)) => {
                     array.shape
                 }
@@ -132,8 +159,9 @@ impl<'a, T: Real> Inputs<'a, T> {
                     ));
                 }
             };
-            if !input.ranks.contains(&shape.len()) {
-                let ranks: Vec<_> = input.ranks.iter().map(usize::to_string).collect();
+            let ranks = input.ranks.iter().map(|rank| rank - usize::from(by_number));
+            if !ranks.clone().any(|rank| rank == shape.len()) {
+                let ranks: Vec<_> = ranks.map(|rank| rank.to_string()).collect();
                 return Err(Error::invalid(
                     input.name,
                     format!(
@@ -144,7 +172,24 @@ impl<'a, T: Real> Inputs<'a, T> {
                 ));
             }
         }
-        Ok(Self { spec, arguments })
+        Ok(Self {
+            spec,
+            arguments,
+            table,
+        })
+    }
+
+    pub fn spec(&self) -> &'static Spec {
+        self.spec
+    }
+
+    pub fn arguments(&self) -> &'a [Argument<'a, T>] {
+        self.arguments
+    }
+
+    /// The table whose rows stand for embeddings.
+    pub fn table(&self) -> Option<Array<'a, T>> {
+        self.table
     }
 
     fn get(&self, name: &'static str) -> Result<&'a Argument<'a, T>> {
@@ -245,25 +290,29 @@ impl<'a, T: Real> Inputs<'a, T> {
     }
 }
 
-/// Where the gradients go: one buffer an input that [`Kind::has_gradient`], as long as the input, empty
-/// where the input is absent. What they hold before is overwritten.
+/// Where the gradients go: one buffer an input that [`Kind::has_gradient`], as long as the input,
+/// empty where the input is absent; or one called `embeddings`, as long as the table. What they hold
+/// before is overwritten.
 pub struct Gradients<'a, T> {
     buffers: Vec<(&'static str, &'a mut [T])>,
 }
 
 impl<'a, T: Real> Gradients<'a, T> {
     pub fn new(inputs: &Inputs<'_, T>, buffers: Vec<&'a mut [T]>) -> Result<Self> {
-        let wanted: Vec<_> = inputs
-            .spec
-            .inputs
-            .iter()
-            .zip(inputs.arguments)
-            .filter(|(input, _)| input.kind.has_gradient())
-            .map(|(input, argument)| match argument {
-                Argument::Floats(array) => (input.name, array.data.len()),
-                _ => (input.name, 0),
-            })
-            .collect();
+        let wanted: Vec<_> = match inputs.table {
+            Some(table) => vec![("embeddings", table.data.len())],
+            None => inputs
+                .spec
+                .inputs
+                .iter()
+                .zip(inputs.arguments)
+                .filter(|(input, _)| input.kind.has_gradient())
+                .map(|(input, argument)| match argument {
+                    Argument::Floats(array) => (input.name, array.data.len()),
+                    _ => (input.name, 0),
+                })
+                .collect(),
+        };
         let lengths = wanted.iter().map(|(_, length)| *length);
         if !lengths.eq(buffers.iter().map(|buffer| buffer.len())) {
             return Err(Error::invalid(

@@ -25,6 +25,7 @@ mod link_prediction;
 mod links;
 mod local_contrastive;
 mod logistic;
+mod lookup;
 mod multi_hop;
 mod neighbor_contrastive;
 mod norm;
@@ -41,8 +42,8 @@ mod triplet;
 mod vicreg;
 
 pub use contract::{
-    Call, Domain, Input, Kind, Loss, OptionValue, Options, Outcome, Reduction, Setting, Spec,
-    Values,
+    Call, Domain, Input, Kind, Lookup, Loss, OptionValue, Options, Outcome, Reduction, Setting,
+    Spec, Values,
 };
 pub use inputs::{Argument, Array, Gradients, Inputs, Shape};
 
@@ -122,8 +123,15 @@ const fn entry<L: Loss>() -> Entry {
 
 const fn functions<L: Loss, T: Real>() -> Functions<T> {
     Functions {
-        work: L::work::<T>,
+        work: work_of::<L, T>,
         evaluate: evaluate::<L, T>,
+    }
+}
+
+fn work_of<L: Loss, T: Real>(inputs: &Inputs<'_, T>) -> usize {
+    match inputs.table() {
+        Some(table) => lookup::work(inputs, table.cols()),
+        None => L::work(inputs),
     }
 }
 
@@ -133,6 +141,18 @@ fn evaluate<L: Loss, T: Real>(
     workers: &Workers<'_>,
 ) -> Result<Outcome> {
     let loss = L::parse(options)?;
+    match call.inputs.table() {
+        Some(table) => lookup::evaluate(&loss, call, table, workers),
+        None => evaluate_here(&loss, call, workers),
+    }
+}
+
+/// As [`Loss::evaluate`], and whatever holds a NaN is named.
+fn evaluate_here<L: Loss, T: Real>(
+    loss: &L,
+    call: Call<'_, T>,
+    workers: &Workers<'_>,
+) -> Result<Outcome> {
     let inputs = call.inputs;
     if !L::FINDS_NAN {
         inputs.check_finite()?;

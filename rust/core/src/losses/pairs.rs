@@ -5,7 +5,7 @@
 //! a pair, rows run in parallel, and results do not depend on the number of threads.
 
 use super::inputs::{Array, Inputs};
-use crate::batch::check_indices;
+use crate::batch::{Lists, check_indices};
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
 use crate::metric::{COSINE_EPS, Row, norm};
@@ -69,7 +69,7 @@ impl<'a, T: Real> Rows<'a, T> {
 
     /// Asks for row `i` ahead of its use.
     pub fn prefetch(&self, i: usize) {
-        simd::prefetch(self.matrix.row(i), LINES);
+        prefetch(self.matrix.row(i));
     }
 
     /// What a cosine's gradient is divided by once everything is gathered: the length, unless its
@@ -81,6 +81,11 @@ impl<'a, T: Real> Rows<'a, T> {
             1.0
         }
     }
+}
+
+/// Asks for a row ahead of its use.
+pub fn prefetch<T>(row: &[T]) {
+    simd::prefetch(row, LINES);
 }
 
 /// A rough count of multiplications of a loss over edges.
@@ -170,48 +175,24 @@ impl<'a, T: Real> Edges<'a, T> {
     }
 }
 
-/// What each row receives: multiples of its partners, row after row.
-struct Gathered<T> {
-    starts: Vec<usize>,
-    partners: Vec<u32>,
-    weights: Vec<T>,
-}
+/// What each row receives: partners and their weights.
+struct Gathered<T>(Lists<(u32, T)>);
 
 impl<T: Real> Gathered<T> {
     /// `entry(k)` is a row, its partner and the partner's weight, for each of `0..count`.
     fn new(
         rows: usize,
         count: usize,
-        entry: impl Fn(usize) -> (usize, usize, f64),
+        entry: impl Fn(usize) -> (usize, usize, f64) + Sync,
         workers: &Workers<'_>,
     ) -> Result<Self> {
-        let mut starts = vec![0; rows + 1];
-        for k in 0..count {
-            let (row, _, weight) = entry(k);
-            starts[row + 1] += usize::from(weight != 0.0);
-        }
-        for i in 0..rows {
-            starts[i + 1] += starts[i];
-        }
-        workers.check()?;
-        let mut next = starts.clone();
-        let mut partners = vec![0; starts[rows]];
-        let mut weights = vec![T::zero(); starts[rows]];
-        for k in 0..count {
-            let (row, partner, weight) = entry(k);
-            if weight != 0.0 {
-                let place = next[row];
-                next[row] += 1;
-                partners[place] = partner as u32;
-                weights[place] = bounded(weight);
-            }
-        }
-        workers.check()?;
-        Ok(Self {
-            starts,
-            partners,
-            weights,
-        })
+        let entries = || {
+            (0..count).filter_map(|k| {
+                let (row, partner, weight) = entry(k);
+                (weight != 0.0).then(|| (row, (partner as u32, bounded(weight))))
+            })
+        };
+        Lists::new(rows, entries, workers).map(Self)
     }
 
     /// Overwrites each row of `out`: `add` is called with the row, a partner, its weight and the
@@ -229,13 +210,13 @@ impl<T: Real> Gathered<T> {
             out.fill(T::zero());
             for (offset, values) in out.chunks_exact_mut(cols).enumerate() {
                 let row = piece * PIECE + offset;
-                for place in self.starts[row]..self.starts[row + 1] {
+                for place in self.0.range(row) {
                     // Also into the next row's partners, which are read soon after.
-                    if let Some(&partner) = self.partners.get(place + AHEAD) {
+                    if let Some(&(partner, _)) = self.0.entries().get(place + AHEAD) {
                         from.prefetch(partner as usize);
                     }
-                    let partner = self.partners[place] as usize;
-                    add(row, partner, self.weights[place], values);
+                    let (partner, weight) = self.0.entries()[place];
+                    add(row, partner as usize, weight, values);
                 }
                 finish(row, values);
             }
@@ -245,7 +226,7 @@ impl<T: Real> Gathered<T> {
 }
 
 /// The nearest finite value.
-fn bounded<T: Real>(value: f64) -> T {
+pub fn bounded<T: Real>(value: f64) -> T {
     let limit = T::max_value().wide();
     T::of(value.clamp(-limit, limit))
 }
@@ -267,7 +248,7 @@ pub fn pull_cosines<T: Real>(
     to: &Rows<'_, T>,
     from: &Rows<'_, T>,
     count: usize,
-    pair: impl Fn(usize) -> Pull,
+    pair: impl Fn(usize) -> Pull + Sync,
     out: &mut [T],
     workers: &Workers<'_>,
 ) -> Result<()> {
@@ -311,7 +292,7 @@ pub fn pull_cosines<T: Real>(
 /// derivative to an edge's.
 pub fn pull_dots<T: Real>(
     edges: &Edges<'_, T>,
-    weight: impl Fn(usize) -> f64,
+    weight: impl Fn(usize) -> f64 + Sync,
     out: &mut [T],
     workers: &Workers<'_>,
 ) -> Result<()> {
@@ -334,7 +315,7 @@ pub fn pull_dots<T: Real>(
 /// edge to j receives `weight · (i - j)`, and j the opposite.
 pub fn pull_differences<T: Real>(
     edges: &Edges<'_, T>,
-    weight: impl Fn(usize) -> f64,
+    weight: impl Fn(usize) -> f64 + Sync,
     out: &mut [T],
     workers: &Workers<'_>,
 ) -> Result<()> {

@@ -55,6 +55,10 @@ every_level!(
     add_difference, add_difference_body, (factor: T, a: &[T], b: &[T], y: &mut [T])
 );
 every_level!(
+    /// `y = factor · y + along · x`.
+    scale_away, scale_away_body, (factor: T, along: T, x: &[T], y: &mut [T])
+);
+every_level!(
     /// Multiplies every value by `factor`.
     scale, scale_body, (factor: T, values: &mut [T])
 );
@@ -112,6 +116,13 @@ fn pull_body<T: Real>(alpha: T, beta: T, a: &[T], x: &[T], to_a: &mut [T], to_x:
 fn add_difference_body<T: Real>(factor: T, a: &[T], b: &[T], y: &mut [T]) {
     for ((&a, &b), y) in a.iter().zip(b).zip(y) {
         *y += factor * (a - b);
+    }
+}
+
+#[inline(always)]
+fn scale_away_body<T: Real>(factor: T, along: T, x: &[T], y: &mut [T]) {
+    for (&x, y) in x.iter().zip(y) {
+        *y = factor * *y + along * x;
     }
 }
 

@@ -378,15 +378,29 @@ pub fn table<T: Real>() -> &'static Table<T> {
 #[inline(always)]
 pub fn prefetch<T>(data: &[T], lines: usize) {
     #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        const LINE: usize = 64;
-        let wanted = size_of_val(data).min(lines.saturating_mul(LINE));
-        for offset in (0..wanted).step_by(LINE) {
-            // SAFETY: `offset` lies within the slice; a prefetch reads nothing architecturally.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(data.as_ptr().cast::<i8>().add(offset)) };
-        }
-    }
+    ask_for::<{ std::arch::x86_64::_MM_HINT_T0 }, T>(data, lines);
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (data, lines);
+}
+
+/// As [`prefetch`], for data that will be written.
+#[inline(always)]
+pub fn prefetch_to_write<T>(data: &mut [T], lines: usize) {
+    #[cfg(target_arch = "x86_64")]
+    ask_for::<{ std::arch::x86_64::_MM_HINT_ET0 }, T>(data, lines);
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (data, lines);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn ask_for<const HINT: i32, T>(data: &[T], lines: usize) {
+    use std::arch::x86_64::_mm_prefetch;
+    const LINE: usize = 64;
+    let wanted = size_of_val(data).min(lines.saturating_mul(LINE));
+    // Rows of a NumPy array begin 16 bytes into a line and end in one more.
+    for offset in (0..wanted).step_by(LINE).chain(wanted.checked_sub(1)) {
+        // SAFETY: `offset` lies within the slice; a prefetch reads nothing architecturally.
+        unsafe { _mm_prefetch::<HINT>(data.as_ptr().cast::<i8>().add(offset)) };
+    }
 }

@@ -72,6 +72,9 @@ macro_rules! sum_rows {
                         for line in 0..(REGISTERS * $lanes).div_ceil(LINE) {
                             _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(line * LINE).cast());
                         }
+                        // Rows of a NumPy array begin 16 bytes into a line and end in one more.
+                        let last = row.wrapping_add(REGISTERS * $lanes - 1);
+                        _mm_prefetch::<_MM_HINT_T0>(last.cast());
                     }
                     let weight = $set(weights.map_or(1.0, |weights| weights[k]));
                     // SAFETY: the caller promises that row `index` lies in `x`.

@@ -6,18 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parents[1]
+HERE = Path(__file__).resolve().parent
 PATIENCE = 3 * 3600  # seconds a command may take
 
 
-class Library:
-    """A worker process; a command's answer has `unsupported` or `error` where it failed."""
+class Worker:
+    """A process that runs a module; an answer has `unsupported` or `error` where it failed."""
 
-    def __init__(self, name, log):
-        self.name = name
+    def __init__(self, module, *arguments, log=None, environment=None):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "index.worker", name],
+            [sys.executable, "-m", module, *arguments],
             cwd=HERE,
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

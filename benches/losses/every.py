@@ -1,7 +1,6 @@
-"""Value and gradients of each loss: ``pytest benches/bench_losses.py --benchmark-enable``."""
+"""An example of every loss, at a size that a training step might have."""
 
 import numpy as np
-import pytest
 from ruvector import losses
 from ruvector.graph import Graph
 
@@ -27,7 +26,6 @@ def _ewc():
 
 
 def _laplacian():
-    # Beside SciPy, and on larger graphs, in bench_laplacian.py.
     src, dst = np.random.default_rng(1).integers(0, 10_000, (2, 100_000))
     return losses.LaplacianLoss(), (_normal(10_000, 128), src, dst)
 
@@ -157,18 +155,3 @@ CASES |= {
         (losses.VICRegLoss(), VIEWS, {}),
     ]
 }
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_value_and_grad(benchmark, name):
-    loss, inputs = CASES[name]()
-    arguments, keywords = ((), inputs) if isinstance(inputs, dict) else (inputs, {})
-    out = list(loss.value_and_grad(*arguments, **keywords).gradients)
-    benchmark(loss.value_and_grad, *arguments, **keywords, out=out)
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_value(benchmark, name):
-    loss, inputs = CASES[name]()
-    arguments, keywords = ((), inputs) if isinstance(inputs, dict) else (inputs, {})
-    benchmark(loss, *arguments, **keywords)

@@ -1,0 +1,1 @@
+"""Losses and similarities beside their peers: `make bench-losses`."""
