@@ -136,7 +136,7 @@ pub fn step<T: Real>(
     }
     // Never interrupted, as all sweeps.
     Workers::of(workers.threads()).for_each_piece(&mut pieces, 1, |_, pieces| {
-        pieces.iter_mut().for_each(|piece| elementwise(piece));
+        pieces.iter_mut().for_each(elementwise);
         Ok(())
     })
 }
