@@ -14,6 +14,7 @@ mod losses;
 mod mining;
 mod optim;
 mod runtime;
+mod segments;
 mod similarity;
 
 use pyo3::prelude::*;
@@ -23,6 +24,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::register(module)?;
     linalg::register(module)?;
     graph::register(module)?;
+    segments::register(module)?;
     filter::register(module)?;
     index::register(module)?;
     mining::register(module)?;

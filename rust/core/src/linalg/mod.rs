@@ -3,6 +3,7 @@
 pub mod bytes;
 mod compare;
 pub mod gemm;
+pub mod layer_norm;
 mod pack;
 pub mod panels;
 pub mod similarity;
