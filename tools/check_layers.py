@@ -30,7 +30,7 @@ PYTHON = (
     "similarity",
     "linalg",
     "graph graph_checks graph_files",
-    "splits",
+    "splits | graph_batch",
     "curvature",
     "smoothing | spectral",
     "losses | mining | index",

@@ -125,7 +125,8 @@ class Trainer:
         structure = graph.structure()
         weights = self.encoder.initialize(structure, matrix, seed=self.seed)
         history = self._train(weights, structure, matrix)
-        self._fitted = self.encoder.finish(weights, structure, matrix), structure, matrix
+        finished = {**weights, **self.encoder.finish(weights, structure, matrix)}
+        self._fitted = finished, structure, matrix
         self.history = history
         return self
 
@@ -170,8 +171,10 @@ class Trainer:
         history: list[EpochRecord] = []
         if self.epochs == 0:
             return history
-        trained = {name: weights[name] for name in self.encoder.trainable}
         run = self.objective.start(self.encoder, weights, graph, features, seed=self.seed)
+        own: Weights = getattr(run, "parameters", {})
+        weights.update(own)
+        trained = {name: weights[name] for name in (*self.encoder.trainable, *own)}
         optimizer = self.optimizer(trained)
         steps = self.epochs * run.steps_per_epoch
         with progress_bar("train", steps, show=self.progress) as advance:

@@ -1,7 +1,20 @@
 """What training asks of embeddings: where positives, views and negatives come from."""
 
 from ruvector.objectives.base import Objective, Run, Step
+from ruvector.objectives.classes import GraphClassification, NodeClassification
 from ruvector.objectives.edges import EdgeContrast
+from ruvector.objectives.infomax import DeepGraphInfomax
+from ruvector.objectives.reconstruction import Reconstruction
 from ruvector.objectives.views import ViewCorrelation
 
-__all__ = ["EdgeContrast", "Objective", "Run", "Step", "ViewCorrelation"]
+__all__ = [
+    "DeepGraphInfomax",
+    "EdgeContrast",
+    "GraphClassification",
+    "NodeClassification",
+    "Objective",
+    "Reconstruction",
+    "Run",
+    "Step",
+    "ViewCorrelation",
+]

@@ -17,7 +17,11 @@ Step = Callable[[Mapping[str, Variable]], dict[str, Variable]]
 
 
 class Run(Protocol):
-    """One training: an objective with its graph, encoder and random streams."""
+    """One training: an objective with its graph, encoder and random streams.
+
+    A run may have ``parameters``, weights of its own by names that begin with ``objective.``. The
+    trainer trains them along with the encoder's and keeps them beside those.
+    """
 
     @property
     def steps_per_epoch(self) -> int:

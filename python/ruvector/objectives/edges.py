@@ -143,7 +143,7 @@ class _Run:
 
         def step(variables: Mapping[str, Variable]) -> dict[str, Variable]:
             def embed(rows: Ids) -> Variable:
-                return self.encoder.forward(variables, inputs, rows=rows)
+                return self.encoder.forward(variables, inputs, rows=rows, rng=self.rng)
 
             a, p = embed(anchors), embed(positives)
             losses = {"in_batch": loss_node(self.objective.loss, [a, p], exclude=exclude)}

@@ -76,7 +76,7 @@ class _Run:
         views = [self.encoder.inputs(weights, *self._view()) for _ in range(2)]
 
         def step(variables: Mapping[str, Variable]) -> dict[str, Variable]:
-            embedded = [self.encoder.forward(variables, view) for view in views]
+            embedded = [self.encoder.forward(variables, view, rng=self.rng) for view in views]
             return {self.objective.loss.name: loss_node(self.objective.loss, embedded)}
 
         yield step
