@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ruvector.autograd.variable import Variable, constant, record
 from ruvector.errors import InvalidArgumentError
@@ -40,4 +41,9 @@ def loss_node(loss: Loss, inputs: Sequence[Variable | None], **options: Any) -> 
         gradient for gradient, x in zip(result.gradients, inputs, strict=False) if x is not None
     ]
     value = np.asarray(result.value, dtype=dtype)
-    return record(value, given, lambda g: [part * g for part in gradients])
+
+    def pullback(g: npt.NDArray[Any]) -> list[npt.NDArray[Any] | None]:
+        # Mostly the loss is what is differentiated; its gradients need no other copy then.
+        return [part if part is None or g == 1 else part * g for part in gradients]
+
+    return record(value, given, pullback)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ruvector.arrays import check_int
-from ruvector.autograd import Variable, constant, gather, loss_node, reshape
+from ruvector.autograd import Variable, constant, gather, loss_node, reshape, take_slice
 from ruvector.encoders import Encoder, Weights
 from ruvector.errors import InvalidArgumentError
 from ruvector.graph import Graph
@@ -142,10 +142,11 @@ class _Run:
             mined = None
 
         def step(variables: Mapping[str, Variable]) -> dict[str, Variable]:
-            def embed(rows: Ids) -> Variable:
-                return self.encoder.forward(variables, inputs, rows=rows, rng=self.rng)
-
-            a, p = embed(anchors), embed(positives)
+            # One pass through the encoder, whose cost for a whole graph may not depend on rows.
+            rows = [anchors, positives, *([] if mined is None else [mined[1].ravel()])]
+            z = self.encoder.forward(variables, inputs, rows=np.concatenate(rows), rng=self.rng)
+            ends = np.cumsum([0, *map(len, rows)])
+            a, p, *others = (take_slice(z, slice(*ends[i : i + 2])) for i in range(len(rows)))
             losses = {"in_batch": loss_node(self.objective.loss, [a, p], exclude=exclude)}
             if mined is not None:
                 with_mined, negatives = mined
@@ -154,7 +155,7 @@ class _Run:
                     [
                         gather(a, with_mined),
                         gather(p, with_mined),
-                        reshape(embed(negatives.ravel()), (*negatives.shape, -1)),
+                        reshape(others[0], (*negatives.shape, -1)),
                     ],
                 )
             return losses
