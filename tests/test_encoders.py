@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -360,6 +361,40 @@ def test_blocks_that_do_not_follow_each_other_are_refused():
         encoder.block_inputs(blocks, features[:-1])
     with pytest.raises(InvalidArgumentError, match="block 1 has shape"):
         encoder.block_inputs([blocks[0], blocks[0]], features)
+
+
+class _Everything:
+    """A sampler that draws all neighbours, and remembers what it was asked."""
+
+    def __init__(self, adjacency, layers):
+        self.adjacency, self.layers, self.numbers = adjacency, layers, []
+
+    def sample(self, seeds, *, number):
+        self.numbers.append(number)
+        unique, positions = np.unique(seeds, return_inverse=True)
+        blocks, nodes = _blocks(self.adjacency, unique, self.layers)
+        blocks = [SimpleNamespace(matrix=lambda block=block: block) for block in blocks]
+        return SimpleNamespace(blocks=blocks, inputs=nodes, positions=positions)
+
+
+@pytest.mark.parametrize("form", ["sparse", "dense"])
+@pytest.mark.parametrize("kind", ["sage", "sage-max", "ruvector-deep"])
+def test_training_on_blocks_of_all_neighbours_is_training_on_the_graph(kind, form):
+    encoder = ENCODERS[kind]
+    sampler = _Everything(GRAPH.adjacency(), len(encoder.dims))
+    results = []
+    for chosen in (None, sampler):
+        objective = NodeClassification(LABELS, head=True, batch_size=5, sampler=chosen)
+        trainer = Trainer(encoder, objective, epochs=3, optimizer=_fast, seed=2)
+        results.append(trainer.fit(GRAPH, _features(form)).embed())
+    np.testing.assert_allclose(results[1], results[0], atol=2e-4)
+    assert sampler.numbers == [0, *range(9)]
+
+
+def test_a_sampler_needs_an_encoder_of_layers():
+    objective = NodeClassification(LABELS, head=True, sampler=_Everything(GRAPH.adjacency(), 1))
+    with pytest.raises(InvalidArgumentError, match="SmoothedLinear reads whole graphs"):
+        Trainer(SmoothedLinear(dim=4), objective, epochs=1).fit(GRAPH, FEATURES)
 
 
 @pytest.mark.parametrize("form", ["sparse", "dense"])

@@ -1,6 +1,6 @@
 """What training asks of embeddings: where positives, views and negatives come from."""
 
-from ruvector.objectives.base import Objective, Run, Step
+from ruvector.objectives.base import BlockSampler, Objective, Run, Step
 from ruvector.objectives.classes import GraphClassification, NodeClassification
 from ruvector.objectives.edges import EdgeContrast
 from ruvector.objectives.infomax import DeepGraphInfomax
@@ -8,6 +8,7 @@ from ruvector.objectives.reconstruction import Reconstruction
 from ruvector.objectives.views import ViewCorrelation
 
 __all__ = [
+    "BlockSampler",
     "DeepGraphInfomax",
     "EdgeContrast",
     "GraphClassification",

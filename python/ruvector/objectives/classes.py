@@ -17,7 +17,7 @@ from ruvector.errors import InvalidArgumentError
 from ruvector.graph import Graph
 from ruvector.graph_batch import GraphBatch
 from ruvector.losses import GraphClassificationLoss, NodeClassificationLoss
-from ruvector.objectives.base import Step
+from ruvector.objectives.base import BlockSampler, Step, read_blocks
 from ruvector.objectives.infomax import width_of
 from ruvector.smoothing import Features
 
@@ -42,7 +42,10 @@ class NodeClassification:
         logits.
     loss : NodeClassificationLoss
     batch_size : int, optional
-        Labelled nodes a step; all by default. The encoder reads the whole graph at each step.
+        Labelled nodes a step; all by default.
+    sampler : BlockSampler, optional
+        Draws the surroundings of each step's nodes, with as many layers as the encoder; without
+        one the encoder reads the whole graph at each step. Embedding reads it in any case.
 
     References
     ----------
@@ -55,6 +58,7 @@ class NodeClassification:
     head: bool = False
     loss: NodeClassificationLoss = field(default_factory=NodeClassificationLoss)
     batch_size: int | None = None
+    sampler: BlockSampler | None = None
 
     def __post_init__(self) -> None:
         _check_reduction(self.loss)
@@ -82,27 +86,37 @@ class _Nodes:
         self.rng = np.random.default_rng(seed)
         self.labels = as_labels(objective.labels, "labels", count=graph.num_nodes)
         self.rows = _labelled(self.labels, objective.mask)
-        self.whole = encoder.inputs(weights, graph, features)
-        self.parameters = _head(
-            width_of(encoder, weights, self.whole), self.labels[self.rows], objective.head, seed
-        )
+        self.features = features
+        self.whole = encoder.inputs(weights, graph, features) if objective.sampler is None else None
+        read, _ = self._read(self.rows[:1], 0)
+        width = width_of(encoder, weights, read)
+        self.parameters = _head(width, self.labels[self.rows], objective.head, seed)
         self.steps_per_epoch = _steps(len(self.rows), objective.batch_size)
 
     def epoch(self, number: int, weights: Weights) -> Iterator[Step]:
-        del number, weights
-        if self.steps_per_epoch == 1:
-            yield self._step(self.rows)
-            return
-        for rows in np.array_split(self.rng.permutation(self.rows), self.steps_per_epoch):
-            yield self._step(rows)
+        del weights
+        batches = [self.rows]
+        if self.steps_per_epoch > 1:
+            batches = np.array_split(self.rng.permutation(self.rows), self.steps_per_epoch)
+        for i, rows in enumerate(batches):
+            yield self._step(rows, number * self.steps_per_epoch + i)
 
-    def _step(self, rows: npt.NDArray[np.int64]) -> Step:
+    def _read(self, rows: npt.NDArray[np.int64], number: int) -> tuple[Any, Any]:
+        """What the encoder reads in a step, and where in its answer the step's nodes are."""
+        sampler = self.objective.sampler
+        if sampler is None:
+            return self.whole, rows
+        return read_blocks(sampler, self.encoder, self.features, rows, number=number)
+
+    def _step(self, nodes: npt.NDArray[np.int64], number: int) -> Step:
+        read, rows = self._read(nodes, number)
+
         def step(variables: Mapping[str, Variable]) -> dict[str, Variable]:
-            logits = self.encoder.forward(variables, self.whole, rows=rows, rng=self.rng)
+            logits = self.encoder.forward(variables, read, rows=rows, rng=self.rng)
             if self.objective.head:
                 logits = linear(logits, variables[_WEIGHT], variables[_BIAS])
             loss = self.objective.loss
-            return {loss.name: loss_node(loss, [logits], labels=self.labels[rows])}
+            return {loss.name: loss_node(loss, [logits], labels=self.labels[nodes])}
 
         return step
 
