@@ -31,7 +31,7 @@ PYTHON = (
     "linalg",
     "graph graph_checks graph_files",
     "sampling",
-    "splits",
+    "splits | graph_batch",
     "curvature",
     "smoothing | spectral",
     "heads | losses | mining | index",

@@ -12,17 +12,34 @@ from ruvector._core import __version__
 if TYPE_CHECKING:
     from ruvector import (
         autograd,
+        curriculum,
         encoders,
         errors,
+        heads,
         linalg,
         losses,
         metrics,
         mining,
         objectives,
         optim,
+        sampling,
+        schedules,
         similarity,
+        tracking,
+        training,
+        weighting,
     )
-    from ruvector.encoders import Concat, Encoder, PropagatedLinear, SmoothedLinear
+    from ruvector.encoders import (
+        GCN,
+        MLP,
+        Concat,
+        Encoder,
+        GraphSAGE,
+        Linear,
+        PropagatedLinear,
+        RuvectorEncoder,
+        SmoothedLinear,
+    )
     from ruvector.evaluation import evaluate_embeddings
     from ruvector.graph import Graph
     from ruvector.index import HNSW, FlatIndex, SearchResult
@@ -38,7 +55,17 @@ if TYPE_CHECKING:
 
 # Loaded when first asked for: a service that only searches need not import the trainer.
 _HOMES = {
-    "encoders": ("Concat", "Encoder", "PropagatedLinear", "SmoothedLinear"),
+    "encoders": (
+        "GCN",
+        "MLP",
+        "Concat",
+        "Encoder",
+        "GraphSAGE",
+        "Linear",
+        "PropagatedLinear",
+        "RuvectorEncoder",
+        "SmoothedLinear",
+    ),
     "evaluation": ("evaluate_embeddings",),
     "graph": ("Graph",),
     "index": ("HNSW", "FlatIndex", "SearchResult"),
@@ -56,21 +83,30 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 _MODULES = frozenset(
     {
         "autograd",
+        "curriculum",
         "encoders",
         "errors",
+        "heads",
         "linalg",
         "losses",
         "metrics",
         "mining",
         "objectives",
         "optim",
+        "sampling",
+        "schedules",
         "similarity",
+        "tracking",
+        "training",
+        "weighting",
     }
 )
 
 __all__ = [
     "CSR",
+    "GCN",
     "HNSW",
+    "MLP",
     "Concat",
     "EdgeContrast",
     "EdgeSplit",
@@ -78,19 +114,24 @@ __all__ = [
     "EpochRecord",
     "FlatIndex",
     "Graph",
+    "GraphSAGE",
+    "Linear",
     "Model",
     "PropagatedLinear",
+    "RuvectorEncoder",
     "SearchResult",
     "SmoothedLinear",
     "Trainer",
     "ViewCorrelation",
     "__version__",
     "autograd",
+    "curriculum",
     "embed",
     "encoders",
     "errors",
     "evaluate_embeddings",
     "get_num_threads",
+    "heads",
     "linalg",
     "linear_probe",
     "losses",
@@ -98,13 +139,18 @@ __all__ = [
     "mining",
     "objectives",
     "optim",
+    "sampling",
+    "schedules",
     "set_num_threads",
     "show_versions",
     "simd_level",
     "similarity",
     "smooth",
     "split_edges",
+    "tracking",
     "train_model",
+    "training",
+    "weighting",
 ]
 
 

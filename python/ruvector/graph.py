@@ -348,7 +348,7 @@ class Graph:
         return self._adjacency
 
     def normalized_adjacency(self, *, self_loops: bool = True) -> CSR:
-        """Return the symmetrically normalised adjacency matrix D^(-1/2) (A + I) D^(-1/2).
+        """Return the symmetrically normalised adjacency D^(-1/2) (A + I) D^(-1/2), made once.
 
         Parameters
         ----------
@@ -371,7 +371,13 @@ class Graph:
         array([[0.5, 0.5],
                [0.5, 0.5]], dtype=float32)
         """
-        matrix = self._both_directions(loops=True) if self_loops else self._adjacency
+        return self._normalized if self_loops else self._scaled(self._adjacency)
+
+    @cached_property
+    def _normalized(self) -> CSR:
+        return self._scaled(self._both_directions(loops=True))
+
+    def _scaled(self, matrix: CSR) -> CSR:
         sums = matrix.row_sums()
         scale = np.zeros(self.num_nodes)
         np.divide(1.0, np.sqrt(sums), out=scale, where=sums > 0)

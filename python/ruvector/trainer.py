@@ -187,7 +187,8 @@ class Trainer:
                 loop.resume()
             loop.train()
             history = loop.history
-        self._fitted = self.encoder.finish(weights, structure, matrix), structure, matrix
+        finished = {**weights, **self.encoder.finish(weights, structure, matrix)}
+        self._fitted = finished, structure, matrix
         self.history = history
         return self
 

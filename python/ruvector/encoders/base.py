@@ -55,8 +55,12 @@ class Encoder(ABC):
         inputs: Any,
         *,
         rows: npt.NDArray[np.int64] | None = None,
+        rng: np.random.Generator | None = None,
     ) -> Variable:
-        """Return embeddings of all nodes, or of `rows`, as a variable to differentiate."""
+        """Return embeddings of all nodes, or of `rows`, as a variable to differentiate.
+
+        `rng` is given in training alone: what is random, such as dropout, draws from it.
+        """
 
     def finish(self, weights: Weights, graph: Graph, features: Features) -> Weights:
         """Return weights with what is read off the training graph once training is over."""

@@ -77,10 +77,11 @@ class Concat(Encoder):
         inputs: Any,
         *,
         rows: npt.NDArray[np.int64] | None = None,
+        rng: np.random.Generator | None = None,
     ) -> Variable:
         return concat_columns(
             [
-                part.forward(_part(variables, i), inputs[i], rows=rows)
+                part.forward(_part(variables, i), inputs[i], rows=rows, rng=rng)
                 for i, part in enumerate(self.parts)
             ]
         )

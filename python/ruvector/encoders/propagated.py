@@ -85,7 +85,9 @@ class PropagatedLinear(Encoder):
         inputs: Any,
         *,
         rows: npt.NDArray[np.int64] | None = None,
+        rng: np.random.Generator | None = None,
     ) -> Variable:
+        del rng
         features, weight = inputs.features, variables["weight"]
         if isinstance(features, CSR):
             reached = sparse_matmul(features, weight)

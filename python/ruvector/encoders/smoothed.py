@@ -83,7 +83,9 @@ class SmoothedLinear(Encoder):
         inputs: Any,
         *,
         rows: npt.NDArray[np.int64] | None = None,
+        rng: np.random.Generator | None = None,
     ) -> Variable:
+        del rng
         directions = inputs.directions if rows is None else inputs.directions[rows]
         return matmul(constant(directions), variables["weight"])
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from ruvector.autograd import Variable
-from ruvector.encoders import Encoder, Weights
+from ruvector.encoders import Encoder, LayeredEncoder, Messages, Weights
+from ruvector.errors import InvalidArgumentError
 from ruvector.graph import Graph
 from ruvector.smoothing import Features
+from ruvector.sparse import CSR
 
-__all__ = ["Knobs", "Objective", "Run", "Step"]
+__all__ = ["BlockSampler", "Knobs", "Objective", "Run", "Step", "read_blocks"]
 
 #: From the trainable arrays to the loss of one batch, by name; the total is their sum.
 Step = Callable[[Mapping[str, Variable]], dict[str, Variable]]
@@ -40,7 +45,15 @@ class Run(Protocol):
     """One training: an objective with its graph, encoder and random streams.
 
     A training without schedules, curriculum and checkpoints calls only :meth:`epoch`.
+
+    Attributes
+    ----------
+    parameters : dict of str to ndarray
+        Weights of its own, by names that begin with ``objective.``. The trainer trains them along
+        with the encoder's and keeps them beside those.
     """
+
+    parameters: Weights
 
     @property
     def steps_per_epoch(self) -> int:
@@ -81,3 +94,34 @@ class Objective(Protocol):
     ) -> Run:
         """Prepare a training; the same seed gives the same one."""
         ...
+
+
+class BlockSampler(Protocol):
+    """Draws the surroundings that the embeddings of some nodes are computed from."""
+
+    def sample(self, seeds: npt.NDArray[np.int64], *, number: int) -> Any:
+        """Return ``blocks``, ``inputs`` and ``positions`` of draw `number`.
+
+        ``block.matrix()`` of each block, the first layer's first, is what
+        :meth:`LayeredEncoder.block_inputs` takes; ``inputs`` are the nodes that the first layer
+        reads, and ``positions`` tells for each seed its row of the last block.
+        """
+        ...
+
+
+def read_blocks(
+    sampler: BlockSampler,
+    encoder: Encoder,
+    features: Features,
+    nodes: npt.NDArray[np.int64],
+    *,
+    number: int,
+) -> tuple[Messages, npt.NDArray[np.int64]]:
+    """Return what the encoder reads to embed `nodes`, and their rows in what it returns."""
+    if not isinstance(encoder, LayeredEncoder):
+        raise InvalidArgumentError(
+            f"{type(encoder).__name__} reads whole graphs; leave sampler out, or take GraphSAGE"
+        )
+    batch = sampler.sample(nodes, number=number)
+    rows = features.take_rows(batch.inputs) if isinstance(features, CSR) else features[batch.inputs]
+    return encoder.block_inputs([block.matrix() for block in batch.blocks], rows), batch.positions

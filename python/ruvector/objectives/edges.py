@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ruvector.arrays import check_int
-from ruvector.autograd import Variable, constant, gather, loss_node, reshape
+from ruvector.autograd import Variable, constant, gather, loss_node, reshape, take_slice
 from ruvector.encoders import Encoder, Weights
 from ruvector.errors import InvalidArgumentError
 from ruvector.graph import Graph
@@ -18,7 +18,7 @@ from ruvector.losses import InBatchInfoNCELoss, InfoNCELoss
 from ruvector.mining import MinedNegatives, Miner, as_miner
 from ruvector.mining.protocol import MiningFunction
 from ruvector.objectives.base import Knobs, Step
-from ruvector.objectives.random_state import generator_state, load_generator
+from ruvector.objectives.random_state import SeededRun
 from ruvector.smoothing import Features
 from ruvector.sparse import CSR
 
@@ -90,10 +90,10 @@ class EdgeContrast:
             raise InvalidArgumentError(
                 "graph has no edges to learn from; use ruvector.smooth, or give edges"
             )
-        return _Run(self, encoder, weights, graph, features, np.random.default_rng(seed))
+        return _Run(self, encoder, weights, graph, features, seed)
 
 
-class _Run:
+class _Run(SeededRun):
     def __init__(  # noqa: PLR0917  (called once, just above)
         self,
         objective: EdgeContrast,
@@ -101,13 +101,13 @@ class _Run:
         weights: Weights,
         graph: Graph,
         features: Features,
-        rng: np.random.Generator,
+        seed: int,
     ) -> None:
+        super().__init__(seed)
         self.objective = objective
         self.encoder = encoder
         self.graph = graph
         self.adjacency = graph.adjacency()
-        self.rng = rng
         self.whole = encoder.inputs(weights, graph, features)
         self.loss = objective.loss
         self.mined_loss = objective.mined_loss
@@ -115,7 +115,7 @@ class _Run:
         self.threshold: float | None = None
         self.mined: MinedNegatives | None = None
         folds = min(objective.folds, graph.num_edges)
-        order = rng.permutation(graph.num_edges)
+        order = self.rng.permutation(graph.num_edges)
         self.folds = np.array_split(order, folds)
         self.inputs = [
             encoder.inputs(weights, graph.without_edges(np.sort(fold)), features)
@@ -148,11 +148,11 @@ class _Run:
 
     def state_dict(self) -> dict[str, Any]:
         mined = {} if self.mined is None else self.mined._asdict()
-        return {"random": generator_state(self.rng), "arrays": mined}
+        return {**super().state_dict(), "arrays": mined}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         arrays = state["arrays"]
-        load_generator(self.rng, state["random"])
+        super().load_state_dict(state)
         self.mined = MinedNegatives(**arrays) if arrays else None
 
     def epoch(self, number: int, weights: Weights) -> Iterator[Step]:
@@ -165,11 +165,18 @@ class _Run:
             for edges in np.array_split(self.rng.permutation(fold), batches)
         ]
         mined = None if self.mined is None else not_above(self.mined, self.threshold)
-        for job in self.rng.permutation(len(jobs)):
+        for number_in_epoch, job in enumerate(self.rng.permutation(len(jobs))):
             inputs, edges = jobs[job]
-            yield self._step(inputs, edges, mined)
+            yield self._step(inputs, edges, mined, noise=self.noise(number, number_in_epoch))
 
-    def _step(self, inputs: Any, edges: Ids, candidates: MinedNegatives | None) -> Step:
+    def _step(
+        self,
+        inputs: Any,
+        edges: Ids,
+        candidates: MinedNegatives | None,
+        *,
+        noise: np.random.Generator,
+    ) -> Step:
         ends = self.graph.edges[edges]
         turned = self.rng.random(len(ends)) < 0.5
         anchors = np.where(turned, ends[:, 1], ends[:, 0])
@@ -180,10 +187,11 @@ class _Run:
             mined = None
 
         def step(variables: Mapping[str, Variable]) -> dict[str, Variable]:
-            def embed(rows: Ids) -> Variable:
-                return self.encoder.forward(variables, inputs, rows=rows)
-
-            a, p = embed(anchors), embed(positives)
+            # One pass through the encoder, whose cost for a whole graph may not depend on rows.
+            rows = [anchors, positives, *([] if mined is None else [mined[1].ravel()])]
+            z = self.encoder.forward(variables, inputs, rows=np.concatenate(rows), rng=noise)
+            ends = np.cumsum([0, *map(len, rows)])
+            a, p, *others = (take_slice(z, slice(*ends[i : i + 2])) for i in range(len(rows)))
             losses = {"in_batch": loss_node(self.loss, [a, p], exclude=exclude)}
             if mined is not None:
                 with_mined, negatives = mined
@@ -192,7 +200,7 @@ class _Run:
                     [
                         gather(a, with_mined),
                         gather(p, with_mined),
-                        reshape(embed(negatives.ravel()), (*negatives.shape, -1)),
+                        reshape(others[0], (*negatives.shape, -1)),
                     ],
                 )
             return losses

@@ -1,4 +1,4 @@
-"""A NumPy generator's state as plain JSON values."""
+"""What runs with a random stream share: its state as plain JSON values, and noise by the step."""
 
 from __future__ import annotations
 
@@ -8,9 +8,37 @@ from typing import Any
 
 import numpy as np
 
+from ruvector.encoders import Weights
 from ruvector.errors import InvalidArgumentError
+from ruvector.objectives.base import Knobs
 
 __all__: list[str] = []
+
+
+class SeededRun:
+    """A run that draws from one stream and has no settings to change while it goes on."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.rng = np.random.default_rng(seed)
+        self.parameters: Weights = {}
+
+    def noise(self, epoch: int, step: int = 0) -> np.random.Generator:
+        """Return the stream of what an encoder drops in a step.
+
+        A step has a stream of its own, since a training that is resumed does not call all steps.
+        """
+        return np.random.default_rng((self.seed, epoch, step))
+
+    def adjust(self, knobs: Knobs) -> set[str]:
+        del knobs
+        return set()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"random": generator_state(self.rng), "arrays": {}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        load_generator(self.rng, state["random"])
 
 
 def generator_state(rng: np.random.Generator) -> dict[str, Any]:

@@ -56,6 +56,11 @@ class Together:
 class _Run:
     def __init__(self, runs: dict[str, Run]) -> None:
         self.runs = runs
+        self.parameters: Weights = {
+            _renamed(name, key): array
+            for name, run in runs.items()
+            for key, array in run.parameters.items()
+        }
 
     @property
     def steps_per_epoch(self) -> int:
@@ -102,16 +107,21 @@ class _Run:
                 for name, count in counts.items()
                 if -(-(i + 1) * count // total) > -(-i * count // total)
             ]
-            yield _joined({name: next(steps[name]) for name in due})
+            yield self._joined({name: next(steps[name]) for name in due})
+
+    def _joined(self, steps: Mapping[str, Step]) -> Step:
+        def step(variables: Mapping[str, Variable]) -> dict[str, Variable]:
+            parts = {}
+            for name, one in steps.items():
+                own = {key: variables[_renamed(name, key)] for key in self.runs[name].parameters}
+                found = one({**variables, **own})
+                for loss, part in found.items():
+                    parts[name if loss == name else f"{name}.{loss}"] = part
+            return parts
+
+        return step
 
 
-def _joined(steps: Mapping[str, Step]) -> Step:
-    def step(variables: Mapping[str, Variable]) -> dict[str, Variable]:
-        parts = {}
-        for name, one in steps.items():
-            found = one(variables)
-            for loss, part in found.items():
-                parts[name if loss == name else f"{name}.{loss}"] = part
-        return parts
-
-    return step
+def _renamed(name: str, parameter: str) -> str:
+    """Return what a parameter of the objective `name` is called beside those of the others."""
+    return f"objective.{name}.{parameter.removeprefix('objective.')}"

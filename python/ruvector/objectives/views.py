@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -13,8 +12,8 @@ from ruvector.autograd import Variable, loss_node
 from ruvector.encoders import Encoder, Weights
 from ruvector.graph import Graph
 from ruvector.losses import CCASSGLoss
-from ruvector.objectives.base import Knobs, Step
-from ruvector.objectives.random_state import generator_state, load_generator
+from ruvector.objectives.base import Step
+from ruvector.objectives.random_state import SeededRun
 from ruvector.smoothing import Features
 from ruvector.sparse import CSR
 
@@ -53,10 +52,10 @@ class ViewCorrelation:
         self, encoder: Encoder, weights: Weights, graph: Graph, features: Features, *, seed: int
     ) -> _Run:
         del weights
-        return _Run(self, encoder, graph, features, np.random.default_rng(seed))
+        return _Run(self, encoder, graph, features, seed)
 
 
-class _Run:
+class _Run(SeededRun):
     steps_per_epoch = 1
 
     def __init__(
@@ -65,34 +64,25 @@ class _Run:
         encoder: Encoder,
         graph: Graph,
         features: Features,
-        rng: np.random.Generator,
+        seed: int,
     ) -> None:
+        super().__init__(seed)
         self.objective = objective
         self.encoder = encoder
         self.graph = graph
         self.features = features
-        self.rng = rng
 
     @property
     def samples_per_epoch(self) -> int:
         return self.graph.num_nodes
 
-    def adjust(self, knobs: Knobs) -> set[str]:
-        del knobs
-        return set()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"random": generator_state(self.rng), "arrays": {}}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        load_generator(self.rng, state["random"])
-
     def epoch(self, number: int, weights: Weights) -> Iterator[Step]:
-        del number
         views = [self.encoder.inputs(weights, *self._view()) for _ in range(2)]
 
+        noise = self.noise(number)
+
         def step(variables: Mapping[str, Variable]) -> dict[str, Variable]:
-            embedded = [self.encoder.forward(variables, view) for view in views]
+            embedded = [self.encoder.forward(variables, view, rng=noise) for view in views]
             return {self.objective.loss.name: loss_node(self.objective.loss, embedded)}
 
         yield step

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ruvector.arrays import check_int
 from ruvector.autograd import Variable
 from ruvector.encoders import Encoder, Weights
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.graph import Graph
-from ruvector.objectives.base import Knobs, Step
+from ruvector.objectives.base import Step
+from ruvector.objectives.random_state import SeededRun
 from ruvector.smoothing import Features
 
 __all__ = ["WholeGraph"]
@@ -61,14 +61,19 @@ class WholeGraph:
     def start(
         self, encoder: Encoder, weights: Weights, graph: Graph, features: Features, *, seed: int
     ) -> _Run:
-        del seed
-        return _Run(self, encoder, graph, encoder.inputs(weights, graph, features))
+        return _Run(self, encoder, graph, encoder.inputs(weights, graph, features), seed)
 
 
-class _Run:
+class _Run(SeededRun):
     def __init__(
-        self, objective: WholeGraph, encoder: Encoder, graph: Graph, inputs: object
+        self,
+        objective: WholeGraph,
+        encoder: Encoder,
+        graph: Graph,
+        inputs: object,
+        seed: int,
     ) -> None:
+        super().__init__(seed)
         self.objective = objective
         self.encoder = encoder
         self.graph = graph
@@ -82,24 +87,16 @@ class _Run:
     def samples_per_epoch(self) -> int:
         return self.objective.steps * self.graph.num_nodes
 
-    def adjust(self, knobs: Knobs) -> set[str]:
-        del knobs
-        return set()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"arrays": {}}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        del state
-
     def epoch(self, number: int, weights: Weights) -> Iterator[Step]:
-        del number, weights
+        del weights
+        for i in range(self.objective.steps):
+            yield self._step(self.noise(number, i))
 
+    def _step(self, noise: np.random.Generator) -> Step:
         def step(variables: Mapping[str, Variable]) -> dict[str, Variable]:
-            embedded = self.encoder.forward(variables, self.inputs)
+            embedded = self.encoder.forward(variables, self.inputs, rng=noise)
             return {
                 name: loss(embedded, self.graph) for name, loss in self.objective.losses.items()
             }
 
-        for _ in range(self.objective.steps):
-            yield step
+        return step

@@ -40,10 +40,12 @@ class Loop:
         self.weights = weights
         self.graph = graph
         self.features = features
-        self.trained = {name: weights[name] for name in plan.encoder.trainable}
         self.objective = plan.objective.start(
             plan.encoder, weights, graph, features, seed=plan.seed
         )
+        own = self.objective.parameters
+        weights.update(own)
+        self.trained = {name: weights[name] for name in (*plan.encoder.trainable, *own)}
         self.optimizer = plan.optimizer(self.trained)
         self.weigher = plan.weighting.start(seed=plan.seed)
         self.curriculum = None if plan.curriculum is None else Curriculum(plan.curriculum.stages)

@@ -1,4 +1,4 @@
-//! Gradients of rows back to a table.
+//! Rows of a table by index, and gradients back to it.
 
 use numpy::{Element, PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray2};
 use pyo3::prelude::*;
@@ -7,6 +7,36 @@ use ruvector_core::real::Real;
 
 use crate::arrays::{is_double, matrix, matrix_mut, slice};
 use crate::enter::enter;
+
+/// Copies row `indices[i]` of `table` to row i of `out`.
+#[pyfunction]
+fn gather<'py>(
+    table: Bound<'py, PyAny>,
+    indices: PyReadonlyArray1<'py, i64>,
+    out: Bound<'py, PyAny>,
+) -> PyResult<()> {
+    if is_double(&table) {
+        gather_as::<f64>(&table, &indices, &out)
+    } else {
+        gather_as::<f32>(&table, &indices, &out)
+    }
+}
+
+fn gather_as<T: Real + Element>(
+    table: &Bound<'_, PyAny>,
+    indices: &PyReadonlyArray1<'_, i64>,
+    out: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let py = table.py();
+    let table: PyReadonlyArray2<'_, T> = table.extract()?;
+    let mut out: PyReadwriteArray2<'_, T> = out.extract()?;
+    let (table, indices) = (matrix(&table, "table")?, slice(indices, "indices")?);
+    let mut out = matrix_mut(&mut out, "out")?;
+    let out = out.data();
+    enter(py, out.len(), |workers| {
+        batch::gather(table, indices, out, workers)
+    })
+}
 
 /// Adds row i of `rows` to row `indices[i]` of `out`.
 #[pyfunction]
@@ -39,6 +69,7 @@ fn scatter_add_as<T: Real + Element>(
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(gather, module)?)?;
     module.add_function(wrap_pyfunction!(scatter_add, module)?)?;
     Ok(())
 }

@@ -16,6 +16,7 @@ mod optim;
 mod pooling;
 mod runtime;
 mod sampling;
+mod segments;
 mod similarity;
 
 use pyo3::prelude::*;
@@ -25,6 +26,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::register(module)?;
     linalg::register(module)?;
     graph::register(module)?;
+    segments::register(module)?;
     filter::register(module)?;
     index::register(module)?;
     mining::register(module)?;

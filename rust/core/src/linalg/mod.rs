@@ -4,6 +4,7 @@ pub mod bytes;
 mod compare;
 pub mod dots;
 pub mod gemm;
+pub mod layer_norm;
 mod pack;
 pub mod panels;
 pub mod similarity;
