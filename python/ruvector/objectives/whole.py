@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from ruvector.arrays import check_int
 from ruvector.autograd import Variable
 from ruvector.encoders import Encoder, Weights
