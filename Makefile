@@ -12,6 +12,7 @@ INDEX_PEERS ?=
 INDEX_ARGS ?=
 TORCH_INDEX ?=
 LOSS_ARGS ?=
+MINING_ARGS ?=
 
 ENV := $(or $(VIRTUAL_ENV),$(CONDA_PREFIX))
 ifeq ($(ENV),$(CURDIR)/.venv)
@@ -105,6 +106,12 @@ bench-losses: $(STAMPS)/tools ## measure losses beside their peers (LOSS_ARGS)
 	$(MATURIN) build --release --locked --quiet --interpreter $(PY) --out .bench/wheels
 	$(PY) benches/losses/install.py .bench/losses-venv .bench/wheels
 	PYTHONPATH=benches .bench/losses-venv/bin/python -m losses $(LOSS_ARGS)
+
+bench-mining: $(STAMPS)/tools ## measure miners and samplers beside their peers (MINING_ARGS: groups)
+	rm -f .bench/wheels/*.whl
+	$(MATURIN) build --release --locked --quiet --interpreter $(PY) --out .bench/wheels
+	$(PY) benches/mining/install.py .bench/losses-venv .bench/wheels
+	PYTHONPATH=benches .bench/losses-venv/bin/python -m mining $(MINING_ARGS)
 
 bench-quality: $(STAMPS)/develop ## measure the recipes on real graphs, over seeds
 	$(PY) benches/bench_quality.py

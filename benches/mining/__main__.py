@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 GROUPS = [path.stem for path in sorted(Path(__file__).parent.glob("*.py"))]
-GROUPS = [name for name in GROUPS if name not in ("__init__", "__main__", "measure")]
+GROUPS = [name for name in GROUPS if name not in ("__init__", "__main__", "install", "measure")]
 
 for name in sys.argv[1:] or GROUPS:
     print(f"\n## {name}\n", flush=True)

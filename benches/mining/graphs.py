@@ -181,11 +181,11 @@ def random_edges(nodes, count, rng):
     return np.stack([keys // nodes, keys % nodes], axis=1)
 
 
-def main():
+def main(given=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the large graph")
     parser.add_argument("--only", choices=("photo", "large"), help="a part")
-    options = parser.parse_args()
+    options = parser.parse_args(given)
     if options.only != "large":
         photo()
     if options.only != "photo":
