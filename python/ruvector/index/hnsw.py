@@ -189,6 +189,10 @@ class HNSW(GraphIndex):
         off by four times what is usual around the query: all 9,000 queries of a test among 600 to
         20,000 vectors of Fashion-MNIST, GloVe and clusters found exactly the nearest.
 
+        Where many vectors lie close together and nearer to most queries than those queries' other
+        neighbours (a dense cluster at the centre of Gaussian data), walks may end among them and
+        miss some of the others: more so for small `m` and `ef_construction`. A larger `ef` helps.
+
         References
         ----------
         .. [1] Patel et al. (2024), "ACORN: Performant and Predicate-Agnostic Search Over Vector
