@@ -68,11 +68,14 @@ test-torch: $(STAMPS)/tools ## install PyTorch apart (TORCH_INDEX: an index of C
 	test -x .bench/torch-venv/bin/python || $(PY) -m venv .bench/torch-venv
 	.bench/torch-venv/bin/python -m pip --disable-pip-version-check --quiet install \
 	  $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") \
-	  "torch>=2.3" "numpy>=1.26" "pytest>=8.2" "pytest-benchmark>=5.0"
+	  "torch>=2.3" "numpy>=1.26" "pytest>=8.2" "pytest-benchmark>=5.0" \
+	  "hypothesis>=6.100"
 	.bench/torch-venv/bin/python -m pip --disable-pip-version-check --quiet install \
 	  --force-reinstall --no-deps .bench/wheels/*.whl
+	.bench/torch-venv/bin/python -m pytest $(PYTEST_ARGS) tests/test_interop_torch.py \
+	  tests/test_encoders_torch.py tests/test_schedules.py tests/test_sparse_adam.py
 	.bench/torch-venv/bin/python -m pytest -k torch $(PYTEST_ARGS) \
-	  tests/test_interop_torch.py tests/test_examples.py tests/test_readme.py
+	  tests/test_examples.py tests/test_readme.py
 
 lint: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/lint ## formatting, linters, types, stubs, layers
 	cargo fmt --all --check

@@ -181,3 +181,10 @@ def test_what_is_no_array_of_numbers_is_refused(call):
             call(bad)
     with pytest.raises(RuvectorError):
         call([[1.0], [1.0, 2.0]])
+
+
+def test_more_graphs_than_memory_holds_are_refused():
+    with pytest.raises(MemoryError):
+        heads.pool(Z[:2], [0, 10**12])
+    with pytest.raises(InvalidArgumentError, match="count"):
+        heads.pool(Z[:2], [0, 1], count=2**62)

@@ -49,7 +49,8 @@ def main():
     arguments.results.mkdir(parents=True, exist_ok=True)
     kept = arguments.results / "figures.json"
     figures = json.loads(kept.read_text()) if kept.exists() else {}
-    sides, parts = names(arguments.sides, MODULES), names(arguments.parts, PARTS)
+    parts = arguments.parts or ("cases" if arguments.cases else "")
+    sides, parts = names(arguments.sides, MODULES), names(parts, PARTS)
     threads = [int(count) for count in arguments.threads.split(",")]
     if not arguments.report:
         figures |= {"machine": machine(), "commit": commit(ROOT)}
@@ -59,7 +60,8 @@ def main():
                 case = case._replace(rounds=arguments.rounds or case.rounds)
                 for count in threads:
                     found = measure(case, count, sides=sides, log=log, say=say)
-                    figures.setdefault("cases", {})[f"{name} {count}"] = found
+                    known = figures.setdefault("cases", {}).setdefault(f"{name} {count}", {})
+                    known |= found
                     kept.write_text(json.dumps(figures, indent=1))
             if "limits" in parts:
                 figures["limits"] = limits.measure(say)

@@ -354,7 +354,7 @@ def pool(
     numbers = as_ids(graphs, "graphs")
     if count is None:
         count = int(numbers.max(initial=-1)) + 1
-    numbers = _membership(numbers, rows, check_int(count, "count", low=0))
+    numbers = _membership(numbers, rows, check_int(count, "count", low=0, high=2**40))
     function = _core.pool_f64 if rows.dtype == np.float64 else _core.pool_f32
     return function(rows, numbers, int(count), how)
 

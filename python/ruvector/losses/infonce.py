@@ -180,8 +180,8 @@ class InfoNCELoss(Loss):
 
         Notes
         -----
-        Rows are read where they lie: beyond the gradient this takes some 8 bytes a negative and a
-        row an anchor. Shared negatives are copied first.
+        Rows are read where they lie: beyond the gradient this takes some 12 bytes a negative (24 in
+        float64), 16 a row of the table and a row an anchor. Shared negatives are copied first.
         """
         return self._value_and_grad_indexed(
             embeddings, out, anchors, positives, negatives, positive_mask

@@ -167,7 +167,7 @@ impl Rows {
 
     /// What [`Rows::sweep`] wants beside the moves.
     pub fn lookup_after(&self, moves: &[Move]) -> Result<Option<Lookup>> {
-        if moves.is_empty() {
+        if moves.is_empty() || !self.lookup.is_run() {
             return Ok(None);
         }
         let mut ids = self.ids[..self.staying()].to_vec();

@@ -27,6 +27,16 @@ impl Pooling {
     }
 }
 
+/// As many values; the number of graphs comes from outside and may be more than there is memory for.
+fn filled<T: Clone>(value: T, count: Option<usize>) -> Result<Vec<T>> {
+    let count = count.ok_or_else(Error::out_of_memory)?;
+    let mut values = Vec::new();
+    let room = values.try_reserve_exact(count);
+    room.map_err(|_| Error::out_of_memory())?;
+    values.resize(count, value);
+    Ok(values)
+}
+
 /// The nodes of each graph, rising.
 pub struct Graphs<'a> {
     index: &'a [i64],
@@ -44,13 +54,14 @@ impl<'a> Graphs<'a> {
             );
             return Err(Error::invalid("graphs", problem));
         }
-        let mut offsets = vec![0usize; count + 1];
+        let mut offsets = filled(0usize, count.checked_add(1))?;
         index.iter().for_each(|&g| offsets[g as usize + 1] += 1);
         for g in 0..count {
             offsets[g + 1] += offsets[g];
         }
-        let mut next = offsets.clone();
-        let mut nodes = vec![0; index.len()];
+        let mut next = filled(0usize, Some(count))?;
+        next.copy_from_slice(&offsets[..count]);
+        let mut nodes = filled(0, Some(index.len()))?;
         for (node, &g) in index.iter().enumerate() {
             nodes[next[g as usize]] = node;
             next[g as usize] += 1;
@@ -82,7 +93,7 @@ impl<'a> Graphs<'a> {
         workers: &Workers<'_>,
     ) -> Result<Vec<T>> {
         let cols = rows.cols();
-        let mut pooled = vec![T::zero(); (self.offsets.len() - 1) * cols];
+        let mut pooled = filled(T::zero(), (self.offsets.len() - 1).checked_mul(cols))?;
         workers.for_each_piece(&mut pooled, cols, |graph, out| {
             if pooling == Pooling::Max {
                 for (node, out) in argmax(rows, self.of(graph)).into_iter().zip(out) {

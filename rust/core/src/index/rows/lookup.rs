@@ -131,6 +131,11 @@ impl Lookup {
         }
     }
 
+    /// Whether ids count the rows, which rows that move will end.
+    pub fn is_run(&self) -> bool {
+        matches!(self.0, Run { .. })
+    }
+
     /// What takes its place once rows have moved, so that they have these ids; none where
     /// it can follow them.
     pub fn moved(&self, ids: &[i64]) -> Result<Option<Self>> {
