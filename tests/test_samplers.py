@@ -1,5 +1,7 @@
 """Blocks and subgraphs: what they hold, how often, and that training on them is unbiased."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -131,6 +133,41 @@ def test_a_block_is_a_matrix_and_its_mean_is_unbiased():
     np.testing.assert_allclose(whole.matrix(mean=True) @ x[whole.nodes], exact, atol=1e-5)
     sampler = NeighborSampler(graph, [4])
     check_mean(lambda number: sampler.sample(seeds, number=number).blocks[0], x, exact, mean=True)
+
+
+@pytest.mark.parametrize("kind", ["weighted", "unweighted", "normalized"])
+def test_neighbours_that_were_drawn_stand_for_all_of_them(kind):
+    graph = random_graph(40, 300)
+    rng = np.random.default_rng(3)
+    if kind == "weighted":
+        graph = replace(graph, weights=rng.uniform(0.1, 10, graph.num_edges))
+    matrix = graph.normalized_adjacency() if kind == "normalized" else graph.adjacency()
+    read = matrix if kind == "normalized" else graph
+    x = rng.standard_normal((40, 2))
+    seeds = np.arange(40)
+    exact = matrix.to_dense().astype(np.float64) @ x
+    whole = NeighborSampler(read, [None]).sample(seeds).blocks[0]
+    np.testing.assert_allclose(whole.matrix() @ x[whole.nodes], exact, atol=1e-4)
+    assert whole.scale is None
+    assert (whole.weights is None) == (kind == "unweighted")
+    sampler = NeighborSampler(read, [4], seed=1)
+    check_mean(lambda number: sampler.sample(seeds, number=number).blocks[0], x, exact)
+    # Means divide by the weights that were drawn.
+    block = sampler.sample(seeds).blocks[0]
+    sums = block.matrix(mean=True).row_sums()
+    np.testing.assert_allclose(sums, np.diff(block.indptr) > 0, atol=1e-6)
+    if kind != "unweighted":
+        rows = np.repeat(np.arange(40), np.diff(block.indptr))
+        own = matrix.to_dense()[rows, block.nodes[block.indices]]
+        np.testing.assert_array_equal(block.weights, own)
+
+
+def test_a_matrix_of_ones_is_sampled_as_its_graph():
+    graph = random_graph(30, 100)
+    one, other = (NeighborSampler(g, [3, 2]).sample([1, 2]) for g in (graph, graph.adjacency()))
+    for a, b in zip(one.blocks, other.blocks, strict=True):
+        assert a.weights is b.weights is None
+        np.testing.assert_array_equal(a.matrix().to_dense(), b.matrix().to_dense())
 
 
 def check_mean(draw, x, exact, *, rounds=3000, mean=False):

@@ -230,7 +230,7 @@ def triplet_strategies() -> list[str]: ...
 
 # sampling: indptr and indices of a matrix that was checked, then what to draw
 _Parts: TypeAlias = tuple[_I64, _I32]
-_Batches: TypeAlias = list[tuple[_I64, list[tuple[_I64, _I32, _F32 | None, _I64]]]]
+_Batches: TypeAlias = list[tuple[_I64, list[tuple[_I64, _I32, _F32 | None, _I64, _F32 | None]]]]
 _Drawn: TypeAlias = _F64 | tuple[_I64, int] | _I64
 
 def random_edges(parts: _Parts, directed: bool, count: int, seed: int) -> tuple[_I64, int]: ...
@@ -251,7 +251,10 @@ def mine_by_hops(
     choice: tuple[int, int, float, bool],
 ) -> tuple[_I64, _F32, _I64, _I64]: ...
 def sample_neighbors(
-    parts: _Parts, seeds: tuple[_I64, int, int], fanouts: Sequence[int], seed: int
+    parts: tuple[_Parts, _F32 | None],
+    seeds: tuple[_I64, int, int],
+    fanouts: Sequence[int],
+    seed: int,
 ) -> _Batches: ...
 def sample_layers(
     parts: tuple[_Parts, _F32],

@@ -69,7 +69,10 @@ class GCN(LayeredEncoder):
         return graph.normalized_adjacency()
 
     def block_coefficients(self, block: CSR) -> CSR:
-        """Return the block as it is: sample it from ``graph.normalized_adjacency()``."""
+        """Return the block as it is: sample it from ``graph.normalized_adjacency()``.
+
+        Samplers scale what they draw, so that a layer before its activation is unbiased.
+        """
         return block
 
     def layer(

@@ -23,6 +23,7 @@ Raw = list[
                 npt.NDArray[np.int32],
                 npt.NDArray[np.float32] | None,
                 npt.NDArray[np.int64],
+                npt.NDArray[np.float32] | None,
             ]
         ],
     ]

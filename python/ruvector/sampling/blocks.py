@@ -25,12 +25,16 @@ class Block(NamedTuple):
         Of the edges; where None, every edge counts 1.
     nodes : (num_inputs,) int64
         The inputs' numbers in the graph.
+    scale : (num_outputs,) float32, or None
+        What rows are multiplied by in a sum, where not all of an output's edges were drawn: their
+        number over that of those drawn. Where None, 1.
     """
 
     indptr: npt.NDArray[np.int64]
     indices: npt.NDArray[np.int32]
     weights: npt.NDArray[np.float32] | None
     nodes: npt.NDArray[np.int64]
+    scale: npt.NDArray[np.float32] | None = None
 
     @property
     def num_outputs(self) -> int:
@@ -45,17 +49,26 @@ class Block(NamedTuple):
     def matrix(self, *, mean: bool = False) -> CSR:
         """Return the block as a (num_outputs, num_inputs) matrix, to multiply inputs by.
 
+        The product has the expectation of the whole matrix's: edges that were drawn also stand for
+        those that were not.
+
         Parameters
         ----------
         mean : bool
-            Divide rows by their numbers of edges; rows without any stay empty.
+            Divide rows by the sums of their weights instead, which makes products means over
+            neighbours. Rows without edges stay empty.
         """
         counts = np.diff(self.indptr)
         weights: npt.NDArray[Any] | None = self.weights
         if weights is None:
             weights = np.ones(len(self.indices), np.float32)
+        factors: npt.NDArray[Any] | None = self.scale
         if mean:
-            weights = (weights / np.repeat(counts, counts)).astype(np.float32)
+            rows = np.repeat(np.arange(len(counts)), counts)
+            sums = np.bincount(rows, weights, len(counts)).astype(np.float64)
+            factors = np.divide(1, sums, out=np.zeros_like(sums), where=sums > 0)
+        if factors is not None:
+            weights = (weights * np.repeat(factors, counts)).astype(np.float32)
         return CSR._of(
             self.indptr.copy(),
             self.indices.copy(),

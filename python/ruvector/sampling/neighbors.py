@@ -10,7 +10,7 @@ from ruvector.arrays import check_int
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.graph import Graph
 from ruvector.sampling._batches import BatchSampler, Raw
-from ruvector.sampling._graph import parts_of
+from ruvector.sampling._graph import adjacency_of
 from ruvector.sparse import CSR
 
 __all__ = ["NeighborSampler"]
@@ -24,7 +24,8 @@ class NeighborSampler(BatchSampler):
     Parameters
     ----------
     graph : Graph, or CSR of shape (n, n)
-        A matrix is a directed graph: row i holds what node i is computed from.
+        A matrix is a directed graph: row i holds what node i is computed from. Blocks keep the
+        weights of edges and the values of a matrix.
     fanouts : sequence of int or None
         Neighbours a node, a number for each layer, that of the seeds first; None for all of them.
         A node with no more neighbours than that gets all of them.
@@ -42,9 +43,15 @@ class NeighborSampler(BatchSampler):
     -----
     O(1) an edge drawn, whatever the degree (Floyd's subset sampling). Every node that a layer needs
     is an output of the layer before, with neighbours of its own: so a block's outputs are all
-    inputs of the next. A node without neighbours has an empty row. The mean over a row
-    (``block.matrix(mean=True)``) estimates the mean over all neighbours without bias. Memory: 4
-    bytes a node of the graph and thread, beside the batches.
+    inputs of the next. A node without neighbours has an empty row.
+
+    Of a node with 10 neighbours of which 4 are drawn, ``block.matrix()`` multiplies the weights by
+    10/4: its product has the expectation of the whole matrix's, as that of
+    :class:`LayerSampler` has. So sample for a :class:`~ruvector.encoders.GCN` from
+    ``graph.normalized_adjacency()``. ``block.matrix(mean=True)``, and encoders that divide rows by
+    their sums themselves, estimate the mean over all neighbours; without weights that is unbiased.
+
+    Memory: 4 bytes a node of the graph and thread, beside the batches.
 
     References
     ----------
@@ -66,7 +73,10 @@ class NeighborSampler(BatchSampler):
 
     def __init__(self, graph: Graph | CSR, fanouts: Sequence[int | None], *, seed: int = 0) -> None:
         super().__init__(graph, seed)
-        self._parts = parts_of(graph)
+        matrix = adjacency_of(graph)
+        plain = graph.weights is None if isinstance(graph, Graph) else (matrix.data == 1).all()
+        weights = None if plain else matrix.data.astype(np.float32, copy=False)
+        self._parts = ((matrix.indptr, matrix.indices), weights)
         self.fanouts = layer_sizes(fanouts, "fanouts", allow_all=True)
 
     def _sample(self, seeds: tuple[npt.NDArray[np.int64], int, int]) -> Raw:

@@ -178,13 +178,10 @@ fn mine_by_hops<'py>(
     ))
 }
 
-/// `indptr`, `indices`, weights, nodes.
-type BlockArrays<'py> = (
-    I64<'py>,
-    I32<'py>,
-    Option<Bound<'py, PyArray1<f32>>>,
-    I64<'py>,
-);
+type Weights<'py> = Option<Bound<'py, PyArray1<f32>>>;
+
+/// `indptr`, `indices`, weights, nodes, what rows are multiplied by.
+type BlockArrays<'py> = (I64<'py>, I32<'py>, Weights<'py>, I64<'py>, Weights<'py>);
 
 /// Places of the seeds, and blocks.
 type BatchArrays<'py> = (I64<'py>, Vec<BlockArrays<'py>>);
@@ -196,6 +193,7 @@ fn arrays(py: Python<'_>, batches: Vec<Batch>) -> Vec<BatchArrays<'_>> {
             block.indices.into_pyarray(py),
             block.weights.map(|weights| weights.into_pyarray(py)),
             block.nodes.into_pyarray(py),
+            block.scale.map(|scale| scale.into_pyarray(py)),
         )
     };
     batches
@@ -221,12 +219,12 @@ fn batches<'a>((seeds, size, first): &'a Seeds<'_>) -> PyResult<Batches<'a>> {
 #[pyfunction]
 fn sample_neighbors<'py>(
     py: Python<'py>,
-    parts: Parts<'py>,
+    parts: (Parts<'py>, Option<PyReadonlyArray1<'py, f32>>),
     seeds: Seeds<'py>,
     fanouts: Vec<usize>,
     seed: u64,
 ) -> PyResult<Vec<BatchArrays<'py>>> {
-    let graph = graph(&parts)?;
+    let graph = weighted(&parts.0, parts.1.as_ref())?;
     let cut = batches(&seeds)?;
     // Rows of later layers are many more than seeds.
     let work = cut.seeds.len().saturating_mul(4096);

@@ -10,6 +10,8 @@ pub struct Block {
     /// Rising in each row.
     pub indices: Vec<i32>,
     pub weights: Option<Vec<f32>>,
+    /// What each row is multiplied by to stand for all its neighbours; `None`: all by 1.
+    pub scale: Option<Vec<f32>>,
     /// The inputs' numbers in the graph.
     pub nodes: Vec<i64>,
 }

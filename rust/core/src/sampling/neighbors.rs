@@ -46,6 +46,9 @@ fn block(
     let mut indptr = Vec::with_capacity(count + 1);
     indptr.push(0);
     let mut indices: Vec<i32> = Vec::new();
+    let mut weights: Option<Vec<f32>> = graph.values().map(|_| Vec::new());
+    let mut weighted: Vec<(i32, f32)> = Vec::new();
+    let mut scale: Option<Vec<f32>> = None;
     for i in 0..count {
         if i + 2 * AHEAD < count {
             let later = nodes[i + 2 * AHEAD] as usize;
@@ -54,18 +57,34 @@ fn block(
         if i + AHEAD < count {
             simd::prefetch(graph.columns(nodes[i + AHEAD] as usize), 2);
         }
-        let columns = graph.columns(nodes[i] as usize);
-        let begin = indices.len();
-        draws.subset(columns.len(), fanout, |at| {
-            indices.push(places.insert(columns[at] as u32, &mut nodes) as i32);
-        });
-        sort(&mut indices[begin..]);
+        let (columns, values) = graph.row(nodes[i] as usize);
+        if fanout < columns.len() && fanout > 0 {
+            let scale = scale.get_or_insert_with(|| vec![1.0; count]);
+            scale[i] = (columns.len() as f64 / fanout as f64) as f32;
+        }
+        if let (Some(values), Some(weights)) = (values, &mut weights) {
+            weighted.clear();
+            draws.subset(columns.len(), fanout, |at| {
+                let place = places.insert(columns[at] as u32, &mut nodes) as i32;
+                weighted.push((place, values[at]));
+            });
+            weighted.sort_unstable_by_key(|&(place, _)| place);
+            indices.extend(weighted.iter().map(|&(place, _)| place));
+            weights.extend(weighted.iter().map(|&(_, weight)| weight));
+        } else {
+            let begin = indices.len();
+            draws.subset(columns.len(), fanout, |at| {
+                indices.push(places.insert(columns[at] as u32, &mut nodes) as i32);
+            });
+            sort(&mut indices[begin..]);
+        }
         indptr.push(indices.len() as i64);
     }
     Block {
         indptr,
         indices,
-        weights: None,
+        weights,
+        scale,
         nodes,
     }
 }
@@ -89,7 +108,8 @@ fn sort(row: &mut [i32]) {
 /// For each batch of seeds the blocks of its layers.
 ///
 /// `fanouts` has an entry a layer, that of the seeds first: so many neighbours of each node are
-/// drawn uniformly without replacement, or all where there are no more.
+/// drawn uniformly without replacement, or all where there are no more. Blocks keep the weights of
+/// the entries drawn; a row times its `scale` has, in the mean, the product of the whole row.
 pub fn neighbors(
     workers: &Workers<'_>,
     graph: &Csr<'_, f32>,
@@ -145,6 +165,30 @@ mod tests {
         );
         assert_eq!(inner.nodes, outer.nodes);
         assert_eq!(inner.indptr, [0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn weights_go_with_their_entries_and_rows_tell_what_they_stand_for() {
+        // Row 0 leads to 3, 2 and 1 by 13, 12 and 11, row 3 to 0 by 30.
+        let values = [11.0, 12.0, 13.0, 30.0];
+        let graph = Csr::new(&[0, 3, 3, 3, 4], &[1, 2, 3, 0], Some(&values), 4).unwrap();
+        for (fanout, scale) in [(3, None), (2, Some(vec![1.5, 1.0])), (0, None)] {
+            let batches = Batches {
+                seeds: &[0, 3],
+                size: 2,
+                first: 0,
+            };
+            let sampled = neighbors(&Workers::serial(), &graph, batches, &[fanout], 1).unwrap();
+            let block = &sampled[0].blocks[0];
+            let weights = block.weights.as_ref().unwrap();
+            assert_eq!(weights.len(), fanout.min(3) + fanout.min(1));
+            for (&place, &weight) in block.indices.iter().zip(weights) {
+                let node = block.nodes[place as usize];
+                let want = if node == 0 { 30.0 } else { 10.0 + node as f32 };
+                assert_eq!(weight, want);
+            }
+            assert_eq!(block.scale, scale);
+        }
     }
 
     #[test]
