@@ -2,23 +2,31 @@
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from encoder_cases import (
+    ENCODERS,
+    FEATURES,
+    GRAPH,
+    LABELS,
+    OBJECTIVES,
+    doubles,
+    fast,
+    features_as,
+    make_graph,
+    start,
+)
 from ruvector import (
     HNSW,
-    Concat,
     EdgeContrast,
     Graph,
     Model,
-    SmoothedLinear,
     Trainer,
-    ViewCorrelation,
     losses,
 )
-from ruvector.autograd import Variable, add, backward, constant, loss_node
-from ruvector.encoders import GCN, MLP, GraphSAGE, Linear, RuvectorEncoder, encoder_from_config
+from ruvector.autograd import constant
+from ruvector.encoders import GCN, GraphSAGE, Linear, RuvectorEncoder, encoder_from_config
 from ruvector.encoders.message_passing import row_normalized
 from ruvector.errors import InvalidArgumentError
 from ruvector.graph_batch import GraphBatch
@@ -28,198 +36,8 @@ from ruvector.objectives import (
     NodeClassification,
     Reconstruction,
 )
-from ruvector.optim import Adam
 from ruvector.smoothing import as_features
 from ruvector.sparse import CSR
-
-
-def _graph(nodes=14, edges=26, features=9, seed=0):
-    """A weighted graph with two nodes that have no neighbours, and sparse features."""
-    rng = np.random.default_rng(seed)
-    pairs = rng.integers(0, nodes - 2, (edges, 2))
-    pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
-    weights = rng.uniform(0.5, 2, len(pairs))
-    x = rng.random((nodes, features)) * (rng.random((nodes, features)) < 0.6)
-    x[:, 0] += 0.1
-    return Graph.from_edges(pairs, nodes, weights=weights), x.astype(np.float32)
-
-
-GRAPH, FEATURES = _graph()
-LABELS = np.arange(14) % 3
-ENCODERS = {
-    "gcn": GCN(dims=(6, 4)),
-    "gcn-wide": GCN(dims=(4, 8), activation="prelu", activate_last=True, norm="layer"),
-    "sage": GraphSAGE(dims=(6, 4), activation="elu"),
-    "sage-max": GraphSAGE(dims=(5, 7), aggregator="max", normalize=True),
-    "mlp": MLP(dims=(6, 4), activation="tanh"),
-    "linear": Linear(dim=4),
-    "ruvector": RuvectorEncoder(dims=(4,), heads=2),
-    "ruvector-deep": RuvectorEncoder(dims=(6, 4), heads=2),
-    "concat": Concat((GCN(dims=(4,)), SmoothedLinear(dim=4, powers=1)), (1.0, 2.0)),
-}
-OBJECTIVES = {
-    "classes": NodeClassification(LABELS),
-    "head": NodeClassification(LABELS, np.arange(14) % 2 == 0, head=True, batch_size=3),
-    "infomax": DeepGraphInfomax(),
-    "edges": Reconstruction(),
-    "features": Reconstruction(
-        losses.EdgeReconstructionLoss(2.0, "sum"),
-        losses.FeatureReconstructionLoss("binary"),
-        feature_weight=0.3,
-        feature_rows=8,
-    ),
-    "contrast": EdgeContrast(batch_size=20, folds=2),
-    "views": ViewCorrelation(),
-}
-
-
-def _doubles(arrays):
-    return {name: array.astype(np.float64) for name, array in arrays.items()}
-
-
-def _features(form):
-    return CSR.from_dense(FEATURES) if form == "sparse" else FEATURES
-
-
-def _start(encoder, form="sparse", seed=3):
-    """Features, weights that are nowhere zero, and which of them are trained."""
-    matrix = as_features(GRAPH, _features(form))
-    weights = encoder.initialize(GRAPH, matrix, seed=seed)
-    rng = np.random.default_rng(seed)
-    for name in encoder.trainable:
-        weights[name] = (weights[name] + 0.2 * rng.standard_normal(weights[name].shape)).astype(
-            np.float32
-        )
-    return matrix, weights
-
-
-def _check_differences(value, arrays, gradients, step=1e-6):
-    """Compare gradients of scalar `value(arrays)` with central differences.
-
-    Each array moves along one random direction: a wrong gradient agrees with chance 0.
-    """
-    rng = np.random.default_rng(7)
-    for name, array in arrays.items():
-        direction = rng.standard_normal(array.shape)
-        ends = [value({**arrays, name: array + sign * step * direction}) for sign in (1, -1)]
-        want = (ends[0] - ends[1]) / (2 * step)
-        got = np.sum(gradients[name] * direction)
-        size = np.sqrt(np.sum(gradients[name] ** 2))
-        assert abs(got - want) < 1e-5 * size + 1e-8 * (1 + abs(ends[0])), name
-
-
-@pytest.mark.parametrize("form", ["sparse", "dense"])
-@pytest.mark.parametrize("objective", OBJECTIVES)
-@pytest.mark.parametrize("kind", ENCODERS)
-def test_gradients_of_a_step_equal_central_differences(kind, objective, form):
-    """End to end: from every weight through the encoder and the objective's losses."""
-    encoder = ENCODERS[kind]
-    matrix, weights = _start(encoder, form)
-    run = OBJECTIVES[objective].start(encoder, weights, GRAPH, matrix, seed=1)
-    own = getattr(run, "parameters", {})
-    trained = _doubles({**{n: weights[n] for n in encoder.trainable}, **own})
-    step = next(iter(run.epoch(0, weights)))
-
-    def total(variables):
-        value = None
-        for part in step(variables).values():
-            value = part if value is None else add(value, part)
-        return value
-
-    variables = {name: Variable(array) for name, array in trained.items()}
-    backward(total(variables))
-    gradients = {
-        name: np.zeros_like(v.value) if v.grad is None else v.grad for name, v in variables.items()
-    }
-
-    def value(arrays):
-        return float(total({name: constant(array) for name, array in arrays.items()}).value)
-
-    _check_differences(value, trained, gradients)
-
-
-EMBEDDING_LOSSES = {
-    "infonce": lambda z: (losses.InfoNCELoss(0.5), [z, z, z], {}),
-    "laplacian": lambda z: (losses.LaplacianLoss(), [z], _edges()),
-    "norm": lambda z: (losses.NormLoss(), [z], {}),
-    "orthogonality": lambda z: (losses.OrthogonalityLoss(), [z], {}),
-    "sparsity": lambda z: (losses.SparsityLoss("huber"), [z], {}),
-    "local_contrastive": lambda z: (
-        losses.LocalContrastiveLoss(2.0),
-        [z],
-        {**_edges(), "similar": np.arange(len(GRAPH.edges)) % 2 == 0},
-    ),
-    "link_prediction": lambda z: (
-        losses.LinkPredictionLoss(),
-        [z],
-        {**_edges(), "labels": np.arange(len(GRAPH.edges)) % 2.0},
-    ),
-    "neighbor_contrastive": lambda z: (
-        losses.NeighborContrastiveLoss(num_negatives=3),
-        [z],
-        {"graph": GRAPH},
-    ),
-    "adjacency": lambda z: (losses.AdjacencyReconstructionLoss(), [z], _edges()),
-    "distances": lambda z: (
-        losses.DistancePreservationLoss(),
-        [z],
-        {**_edges(), "distances": np.ones(len(GRAPH.edges))},
-    ),
-    "angles": lambda z: (
-        losses.AnglePreservationLoss(),
-        [z],
-        {"vertex": [0, 1, 2], "first": [3, 4, 5], "second": [6, 7, 8], "cosines": [0.1, 0.0, -0.3]},
-    ),
-    "curvature": lambda z: (
-        losses.CurvatureLoss(),
-        [z],
-        {**_edges(), "curvature": np.linspace(-1, 1, len(GRAPH.edges))},
-    ),
-    "triplet": lambda z: (losses.TripletLoss(), [z, z, z], {}),
-    "distillation": lambda z: (
-        losses.DistillationLoss(2.0),
-        [z],
-        {"teacher_logits": np.linspace(-1, 1, z.value.size).reshape(z.shape)},
-    ),
-    "barlow": lambda z: (losses.BarlowTwinsLoss(), [z, z], {}),
-    "vicreg": lambda z: (losses.VICRegLoss(), [z, z], {}),
-}
-
-
-def _edges():
-    return {"src": GRAPH.edges[:, 0], "dst": GRAPH.edges[:, 1]}
-
-
-@pytest.mark.parametrize("loss", EMBEDDING_LOSSES)
-@pytest.mark.parametrize("kind", ["gcn", "sage", "mlp", "linear", "ruvector-deep"])
-def test_gradients_of_each_loss_reach_the_weights(kind, loss):
-    """Losses of two or three inputs compare the embeddings with the same ones in another order."""
-    encoder = ENCODERS[kind]
-    matrix, weights = _start(encoder)
-    trained = _doubles({name: weights[name] for name in encoder.trainable})
-    inputs = encoder.inputs(weights, GRAPH, matrix)
-    rows = np.random.default_rng(0).permutation(14)[:12]
-
-    def total(variables):
-        z = encoder.forward(variables, inputs)
-        whole, given, keywords = EMBEDDING_LOSSES[loss](z)
-        if len(given) > 1:
-            given = [
-                encoder.forward(variables, inputs, rows=np.roll(rows, shift))
-                for shift in range(len(given))
-            ]
-        return loss_node(whole, given, **keywords)
-
-    variables = {name: Variable(array) for name, array in trained.items()}
-    backward(total(variables))
-    _check_differences(
-        lambda arrays: float(total({n: constant(a) for n, a in arrays.items()}).value),
-        trained,
-        {
-            name: np.zeros_like(v.value) if v.grad is None else v.grad
-            for name, v in variables.items()
-        },
-    )
 
 
 def _affine(x, w, name):
@@ -267,8 +85,8 @@ def _slow_ruvector(x, w, graph, heads):
 
 def test_the_ruvector_layer_is_its_definition_node_by_node():
     encoder = ENCODERS["ruvector-deep"]
-    matrix, weights = _start(encoder)
-    weights = _doubles(weights)
+    matrix, weights = start(encoder)
+    weights = doubles(weights)
     z = encoder.forward(
         {n: constant(a) for n, a in weights.items()}, encoder.inputs(weights, GRAPH, matrix)
     ).value
@@ -292,8 +110,8 @@ def test_gcn_and_sage_are_their_definitions():
 
     def of(kind):
         encoder = ENCODERS[kind]
-        matrix, weights = _start(encoder)
-        return encoder.output(weights, GRAPH, matrix), _doubles(weights)
+        matrix, weights = start(encoder)
+        return encoder.output(weights, GRAPH, matrix), doubles(weights)
 
     got, w = of("gcn")
     hidden = np.maximum(normal @ x @ w["0.weight"] + w["0.bias"], 0)
@@ -318,96 +136,17 @@ def test_gcn_and_sage_are_their_definitions():
     np.testing.assert_allclose(got, hidden @ w["1.weight"] + w["1.bias"], atol=1e-5)
 
 
-def _blocks(adjacency, targets, layers):
-    """Blocks of all neighbours of `targets`, the last layer's last, and the nodes first read."""
-    blocks, nodes = [], np.asarray(targets)
-    for _ in range(layers):
-        rows = adjacency.take_rows(nodes)
-        read = np.concatenate([nodes, np.setdiff1d(rows.indices, nodes)])
-        place = np.empty(adjacency.shape[1], np.int64)
-        place[read] = np.arange(len(read))
-        blocks.insert(0, CSR(rows.indptr, place[rows.indices], rows.data, (len(nodes), len(read))))
-        nodes = read
-    return blocks, nodes
-
-
-@pytest.mark.parametrize("kind", ["gcn", "gcn-wide", "sage", "sage-max", "ruvector-deep"])
-def test_blocks_of_all_neighbours_give_what_the_whole_graph_gives(kind):
-    encoder = ENCODERS[kind]
-    matrix, weights = _start(encoder)
-    adjacency = GRAPH.normalized_adjacency() if isinstance(encoder, GCN) else GRAPH.adjacency()
-    targets = np.array([5, 13, 0])
-    blocks, nodes = _blocks(adjacency, targets, len(encoder.dims))
-    variables = {name: Variable(array) for name, array in weights.items()}
-    want = encoder.forward(variables, encoder.inputs(weights, GRAPH, matrix), rows=targets)
-    for features in (matrix.take_rows(nodes), matrix.to_dense()[nodes]):
-        z = encoder.forward(variables, encoder.block_inputs(blocks, features))
-        np.testing.assert_allclose(z.value, want.value, atol=2e-6)
-    gradients = []
-    for output in (z, want):
-        backward(output, np.ones_like(output.value))
-        gradients.append({name: v.grad for name, v in variables.items()})
-    for name in variables:
-        np.testing.assert_allclose(gradients[0][name], gradients[1][name], atol=2e-5)
-
-
-def test_blocks_that_do_not_follow_each_other_are_refused():
-    encoder = ENCODERS["sage"]
-    blocks, nodes = _blocks(GRAPH.adjacency(), [1, 2], 2)
-    features = FEATURES[nodes]
-    with pytest.raises(InvalidArgumentError, match="1 blocks but 2 layers"):
-        encoder.block_inputs(blocks[:1], features)
-    with pytest.raises(InvalidArgumentError, match="block 0 has shape"):
-        encoder.block_inputs(blocks, features[:-1])
-    with pytest.raises(InvalidArgumentError, match="block 1 has shape"):
-        encoder.block_inputs([blocks[0], blocks[0]], features)
-
-
-class _Everything:
-    """A sampler that draws all neighbours, and remembers what it was asked."""
-
-    def __init__(self, adjacency, layers):
-        self.adjacency, self.layers, self.numbers = adjacency, layers, []
-
-    def sample(self, seeds, *, number):
-        self.numbers.append(number)
-        unique, positions = np.unique(seeds, return_inverse=True)
-        blocks, nodes = _blocks(self.adjacency, unique, self.layers)
-        blocks = [SimpleNamespace(matrix=lambda block=block: block) for block in blocks]
-        return SimpleNamespace(blocks=blocks, inputs=nodes, positions=positions)
-
-
-@pytest.mark.parametrize("form", ["sparse", "dense"])
-@pytest.mark.parametrize("kind", ["sage", "sage-max", "ruvector-deep"])
-def test_training_on_blocks_of_all_neighbours_is_training_on_the_graph(kind, form):
-    encoder = ENCODERS[kind]
-    sampler = _Everything(GRAPH.adjacency(), len(encoder.dims))
-    results = []
-    for chosen in (None, sampler):
-        objective = NodeClassification(LABELS, head=True, batch_size=5, sampler=chosen)
-        trainer = Trainer(encoder, objective, epochs=3, optimizer=_fast, seed=2)
-        results.append(trainer.fit(GRAPH, _features(form)).embed())
-    np.testing.assert_allclose(results[1], results[0], atol=2e-4)
-    assert sampler.numbers == [0, *range(9)]
-
-
-def test_a_sampler_needs_an_encoder_of_layers():
-    objective = NodeClassification(LABELS, head=True, sampler=_Everything(GRAPH.adjacency(), 1))
-    with pytest.raises(InvalidArgumentError, match="SmoothedLinear reads whole graphs"):
-        Trainer(SmoothedLinear(dim=4), objective, epochs=1).fit(GRAPH, FEATURES)
-
-
 @pytest.mark.parametrize("form", ["sparse", "dense"])
 @pytest.mark.parametrize("kind", ENCODERS)
 def test_nodes_that_training_never_saw_are_embedded(kind, form):
-    trainer = Trainer(ENCODERS[kind], epochs=1).fit(GRAPH, _features(form))
-    other, features = _graph(nodes=20, edges=40, seed=9)
+    trainer = Trainer(ENCODERS[kind], epochs=1).fit(GRAPH, features_as(form))
+    other, features = make_graph(nodes=20, edges=40, seed=9)
     features = CSR.from_dense(features) if form == "sparse" else features
     z = trainer.embed(other, features)
     assert z.dtype == np.float32
     assert z.shape[0] == 20
     assert np.isfinite(z).all()
-    assert np.array_equal(trainer.embed(GRAPH, _features(form)), trainer.embed())
+    assert np.array_equal(trainer.embed(GRAPH, features_as(form)), trainer.embed())
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
@@ -443,7 +182,7 @@ def test_the_seed_alone_decides(kind, objective, each_thread_count):
 @pytest.mark.parametrize("kind", ["gcn", "sage", "mlp", "ruvector"])
 def test_dropout_is_for_training_alone(kind):
     encoder = replace(ENCODERS[kind], dropout=0.5)
-    matrix, weights = _start(encoder)
+    matrix, weights = start(encoder)
     variables = {name: constant(array) for name, array in weights.items()}
     inputs = encoder.inputs(weights, GRAPH, matrix)
     plain = ENCODERS[kind].forward(variables, inputs).value
@@ -505,107 +244,10 @@ def test_objectives_refuse_what_they_cannot_learn_from():
         )
 
 
-def _molecules(count=40, seed=0):
-    """Rings, class 0, and stars, class 1, with features that tell nothing."""
-    rng = np.random.default_rng(seed)
-    graphs = []
-    for i in range(count):
-        size = int(rng.integers(4, 9))
-        ring = [[j, (j + 1) % size] for j in range(size)]
-        star = [[0, j] for j in range(1, size)]
-        made = Graph.from_edges(star if i % 2 else ring, size)
-        graphs.append(replace(made, features=np.ones((size, 1), np.float32)))
-    return graphs, np.arange(count) % 2
-
-
-def test_graphs_in_a_batch_are_embedded_as_each_alone():
-    graphs, _ = _molecules(7)
-    batch = GraphBatch.of(graphs)
-    assert len(batch) == 7
-    encoder = RuvectorEncoder(dims=(4,), heads=2)
-    matrix = as_features(graphs[0], graphs[0].features)
-    weights = encoder.initialize(graphs[0], matrix, seed=0)
-    together = encoder.embed(weights, batch.graph, batch.graph.features)
-    for how, pool in (("mean", np.mean), ("sum", np.sum), ("max", np.max)):
-        alone = [pool(encoder.embed(weights, graph, graph.features), axis=0) for graph in graphs]
-        np.testing.assert_allclose(batch.pool(together, how), alone, atol=1e-5)
-
-
-def test_sparse_features_and_weights_of_a_batch():
-    parts = [replace(GRAPH, features=CSR.from_dense(FEATURES)), replace(GRAPH, features=FEATURES)]
-    batch = GraphBatch.of([*parts, Graph.from_edges([[0, 1]], features=np.eye(2, 9))])
-    assert isinstance(batch.graph.features, CSR)
-    dense = batch.graph.features.to_dense()
-    assert np.array_equal(dense, np.concatenate([FEATURES, FEATURES, np.eye(2, 9)]))
-    assert np.array_equal(batch.graph.weights, np.r_[GRAPH.weights, GRAPH.weights, 1])
-    assert batch.graph_of_node.tolist() == [0] * 14 + [1] * 14 + [2, 2]
-    np.testing.assert_array_equal(
-        batch.graph.adjacency().to_dense()[14:28, 14:28], GRAPH.adjacency().to_dense()
-    )
-
-
-def test_batches_that_are_none_are_refused():
-    pair = Graph.from_edges([[0, 1]])
-    with pytest.raises(InvalidArgumentError, match="graphs is empty"):
-        GraphBatch.of([])
-    with pytest.raises(InvalidArgumentError, match=r"edge \[0, 1\] joins two graphs"):
-        GraphBatch(pair, [0, 1, 2])
-    with pytest.raises(InvalidArgumentError, match="end with the number of nodes, 2"):
-        GraphBatch(pair, [0, 1])
-    with pytest.raises(InvalidArgumentError, match="falls"):
-        GraphBatch(pair, [0, 2, 1, 2])
-    with pytest.raises(InvalidArgumentError, match="for all graphs"):
-        GraphBatch.of([pair, Graph.from_edges([[0, 1]], features=np.eye(2))])
-    batch = GraphBatch(pair, [0, 2, 2])
-    assert batch.pool(np.ones((2, 3)), "max").tolist() == [[1, 1, 1], [0, 0, 0]]
-    with pytest.raises(InvalidArgumentError, match="3 rows"):
-        batch.pool(np.ones((3, 1)))
-    with pytest.raises(InvalidArgumentError, match="how is 'median'"):
-        batch.pool(np.ones((2, 1)), "median")
-
-
-@pytest.mark.parametrize("pooling", ["mean", "sum", "max"])
-def test_graph_classification_learns_the_shape_of_graphs(pooling):
-    graphs, labels = _molecules()
-    batch = GraphBatch.of(graphs)
-    known = np.arange(40) < 30
-    objective = GraphClassification(batch, labels, known, losses.GraphClassificationLoss(pooling))
-    encoder = GCN(dims=(16, 16), activate_last=True)
-    trainer = Trainer(encoder, objective, epochs=150, optimizer=_fast)
-    pooled = batch.pool(trainer.fit(batch.graph, batch.graph.features).embed(), pooling)
-    weights = trainer.weights
-    logits = pooled @ weights["objective.weight"] + weights["objective.bias"]
-    assert (logits.argmax(axis=1) == labels)[~known].all()
-
-
-def test_gradients_of_graph_classification_equal_central_differences():
-    graphs, labels = _molecules(6)
-    batch = GraphBatch.of(graphs)
-    encoder = RuvectorEncoder(dims=(4,), heads=2)
-    matrix = as_features(batch.graph, batch.graph.features)
-    weights = encoder.initialize(batch.graph, matrix, seed=2)
-    run = GraphClassification(batch, labels).start(encoder, weights, batch.graph, matrix, seed=0)
-    trained = _doubles({**weights, **run.parameters})
-    step = next(iter(run.epoch(0, weights)))
-    variables = {name: Variable(array) for name, array in trained.items()}
-    backward(step(variables)["graph_classification"])
-    _check_differences(
-        lambda arrays: float(
-            step({n: constant(a) for n, a in arrays.items()})["graph_classification"].value
-        ),
-        trained,
-        {name: v.grad for name, v in variables.items()},
-    )
-
-
-def _fast(weights):
-    return Adam(weights, lr=0.01)
-
-
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_the_loss_falls(objective):
     trainer = Trainer(
-        RuvectorEncoder(dims=(8,), heads=2), OBJECTIVES[objective], epochs=40, optimizer=_fast
+        RuvectorEncoder(dims=(8,), heads=2), OBJECTIVES[objective], epochs=40, optimizer=fast
     ).fit(GRAPH, FEATURES)
     history = [record.losses["total"] for record in trainer.history]
     assert np.mean(history[-5:]) < np.mean(history[:5])

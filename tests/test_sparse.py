@@ -184,3 +184,10 @@ def test_real_features(name, data_file):
     g = np.random.default_rng(1).normal(size=(features.shape[0], 8)).astype("f4")
     np.testing.assert_allclose(features @ x, matrix @ x.astype("f8"), atol=1e-3)
     np.testing.assert_allclose(features.T @ g, matrix.T @ g.astype("f8"), atol=1e-2)
+
+
+def test_rows_without_entries_have_sums_and_norms_in_float64():
+    empty = CSR.from_dense(np.zeros((3, 2), np.float32))
+    for found in (empty.row_sums(), empty.row_norms()):
+        assert found.dtype == np.float64
+        assert found.tolist() == [0, 0, 0]

@@ -330,8 +330,9 @@ class CSR:
     def row_sums(self) -> npt.NDArray[np.float64]:
         """Return the sum of each row, added in float64."""
         wide = self._data.astype(np.float64)
-        sums: npt.NDArray[Any] = np.bincount(self._row_numbers(), wide, self._shape[0])
-        return sums
+        sums = np.bincount(self._row_numbers(), wide, self._shape[0])
+        # Without entries NumPy counts in integers.
+        return sums.astype(np.float64, copy=False)
 
     def row_norms(self) -> npt.NDArray[np.float64]:
         """Return the Euclidean length of each row, added in float64."""

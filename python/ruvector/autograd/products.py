@@ -75,8 +75,8 @@ def weighted_matmul(pattern: CSR, weights: Variable, x: Variable) -> Variable:
         raise InvalidArgumentError(
             f"weights has shape {weights.shape} but the pattern has {pattern.nnz} entries"
         )
-    values, dense = _same(weights.value.reshape(pattern.nnz, -1), x.value)
-    heads = values.shape[1] if weights.value.ndim > 1 else 1
+    heads = weights.shape[1] if weights.value.ndim > 1 else 1
+    values, dense = _same(weights.value.reshape(pattern.nnz, heads), x.value)
 
     def pullback(g: Array) -> list[Array | None]:
         return [

@@ -39,7 +39,8 @@ def segment_softmax(pattern: CSR, scores: Variable) -> Variable:
         raise InvalidArgumentError(
             f"scores has shape {scores.shape} but the pattern has {pattern.nnz} entries"
         )
-    shares = np.array(scores.value, order="C").reshape(pattern.nnz, -1)
+    heads = scores.shape[1] if scores.value.ndim > 1 else 1
+    shares = np.array(scores.value, order="C").reshape(pattern.nnz, heads)
     _core.csr_softmax(parts_of(pattern), shares)
 
     def pullback(g: Array) -> list[Array | None]:
