@@ -54,7 +54,17 @@ class Concat(Encoder):
         return tuple(f"{i}.{name}" for i, part in enumerate(self.parts) for name in part.trainable)
 
     def initialize(self, graph: Graph, features: Features, *, seed: int) -> Weights:
-        return self.join([part.initialize(graph, features, seed=seed) for part in self.parts])
+        # Equal parts that began alike would stay alike.
+        seeds = [seed] + [
+            int(np.random.SeedSequence(seed, spawn_key=(1, i)).generate_state(1)[0])
+            for i in range(1, len(self.parts))
+        ]
+        return self.join(
+            [
+                part.initialize(graph, features, seed=own)
+                for part, own in zip(self.parts, seeds, strict=True)
+            ]
+        )
 
     def join(self, weights: Sequence[Weights]) -> Weights:
         """Return the weights of the parts as weights of the whole, not yet finished."""

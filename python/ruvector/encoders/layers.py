@@ -34,7 +34,9 @@ Shapes = dict[str, tuple[int, ...]]
 ACTIVATIONS = ("relu", "prelu", "leaky_relu", "elu", "tanh", "none")
 
 
-def initial_weights(shapes: Shapes, seed: int) -> dict[str, npt.NDArray[np.float32]]:
+def initial_weights(
+    shapes: Shapes, seed: int | np.random.SeedSequence
+) -> dict[str, npt.NDArray[np.float32]]:
     """Return matrices uniform within Glorot's bounds, biases of 0, scales of 1, slopes of 1/4.
 
     References

@@ -12,14 +12,14 @@ import numpy.typing as npt
 from ruvector.arrays import as_labels, check_int
 from ruvector.autograd import Variable, loss_node
 from ruvector.encoders import Encoder, Weights
-from ruvector.encoders.layers import initial_weights, linear
+from ruvector.encoders.layers import linear
 from ruvector.errors import InvalidArgumentError
 from ruvector.graph import Graph
 from ruvector.graph_batch import GraphBatch
 from ruvector.losses import GraphClassificationLoss, NodeClassificationLoss
 from ruvector.objectives.base import BlockSampler, Step, read_blocks
 from ruvector.objectives.infomax import width_of
-from ruvector.objectives.random_state import SeededRun
+from ruvector.objectives.random_state import SeededRun, own_weights
 from ruvector.smoothing import Features
 
 __all__ = ["GraphClassification", "NodeClassification"]
@@ -43,7 +43,7 @@ class NodeClassification:
         logits.
     loss : NodeClassificationLoss
     batch_size : int, optional
-        Labelled nodes a step; all by default.
+        Labelled nodes of a step at most, about as many in each; all by default.
     sampler : BlockSampler, optional
         Draws the surroundings of each step's nodes, with as many layers as the encoder; without
         one the encoder reads the whole graph at each step. Embedding reads it in any case.
@@ -234,7 +234,7 @@ def _labelled(labels: npt.NDArray[np.int64], mask: npt.ArrayLike | None) -> npt.
 def _head(dim: int, labels: npt.NDArray[np.int64], wanted: bool, seed: int) -> Weights:
     classes = int(labels.max()) + 1
     if wanted:
-        return initial_weights({_WEIGHT: (dim, classes), _BIAS: (classes,)}, seed)
+        return own_weights({_WEIGHT: (dim, classes), _BIAS: (classes,)}, seed)
     if dim < classes:
         raise InvalidArgumentError(
             f"the encoder makes {dim} columns but labels tells of {classes} classes; let it make "
@@ -244,4 +244,4 @@ def _head(dim: int, labels: npt.NDArray[np.int64], wanted: bool, seed: int) -> W
 
 
 def _steps(count: int, batch_size: int | None) -> int:
-    return 1 if batch_size is None else max(1, round(count / batch_size))
+    return 1 if batch_size is None else -(-count // batch_size)

@@ -44,7 +44,7 @@ class EdgeContrast:
         Between anchors and positives. A schedule or curriculum may replace its temperature, and
         that of `mined_loss`.
     batch_size : int
-        Edges a step.
+        Edges of a step, about: folds are cut into steps of equal size.
     folds : int
         Parts that the edges are cut into; 1 leaves every edge in the graph it is embedded from.
     miner : HardNegativeMiner, other miner or function, optional

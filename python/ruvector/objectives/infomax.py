@@ -9,12 +9,11 @@ import numpy as np
 
 from ruvector.autograd import Variable, constant, loss_node
 from ruvector.encoders import Encoder, Weights
-from ruvector.encoders.layers import initial_weights
 from ruvector.errors import InvalidArgumentError
 from ruvector.graph import Graph
 from ruvector.losses import DeepGraphInfomaxLoss
 from ruvector.objectives.base import Step
-from ruvector.objectives.random_state import SeededRun
+from ruvector.objectives.random_state import SeededRun, own_weights
 from ruvector.smoothing import Features
 from ruvector.sparse import CSR
 
@@ -75,7 +74,7 @@ class _Run(SeededRun):
         self.features = features
         self.whole = encoder.inputs(weights, graph, features)
         dim = width_of(encoder, weights, self.whole)
-        self.parameters = initial_weights({_WEIGHT: (dim, dim)}, seed)
+        self.parameters = own_weights({_WEIGHT: (dim, dim)}, seed)
 
     @property
     def samples_per_epoch(self) -> int:

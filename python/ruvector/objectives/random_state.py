@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ruvector.encoders import Weights
+from ruvector.encoders.layers import Shapes, initial_weights
 from ruvector.errors import InvalidArgumentError
 from ruvector.objectives.base import Knobs
 
@@ -39,6 +40,15 @@ class SeededRun:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         load_generator(self.rng, state["random"])
+
+
+def own_weights(shapes: Shapes, seed: int) -> Weights:
+    """Return what an objective's own weights start from.
+
+    Encoders start from the stream of `seed` itself: a head that did too would begin as a copy of
+    their first layer where the shapes agree.
+    """
+    return initial_weights(shapes, np.random.SeedSequence(seed, spawn_key=(1,)))
 
 
 def generator_state(rng: np.random.Generator) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -11,17 +12,19 @@ import numpy.typing as npt
 from ruvector.arrays import check_int, check_real
 from ruvector.autograd import Variable, gather, loss_node, scale
 from ruvector.encoders import Encoder, Weights
-from ruvector.encoders.layers import initial_weights
 from ruvector.errors import InvalidArgumentError
 from ruvector.graph import Graph
 from ruvector.losses import EdgeReconstructionLoss, FeatureReconstructionLoss
 from ruvector.objectives.base import Step
 from ruvector.objectives.infomax import width_of
-from ruvector.objectives.random_state import SeededRun
+from ruvector.objectives.random_state import SeededRun, own_weights
+from ruvector.sampling import random_negative_edges
 from ruvector.smoothing import Features
 from ruvector.sparse import CSR
 
 __all__ = ["Reconstruction"]
+
+logger = logging.getLogger(__name__)
 
 _WEIGHT, _BIAS = "objective.decoder.weight", "objective.decoder.bias"
 
@@ -32,8 +35,9 @@ Ids = npt.NDArray[np.int64]
 class Reconstruction:
     """Graph autoencoder: edges by inner products, features by a linear decoder.
 
-    Each step embeds the whole graph once. All edges are compared with as many pairs, drawn afresh,
-    that are none; the decoder, trained along, answers the features of some nodes, so that sparse
+    Each step embeds the whole graph once. All edges are compared with as many pairs, drawn afresh
+    by :func:`ruvector.sampling.random_negative_edges`, that are none, or with all of those where
+    they are fewer; the decoder, trained along, answers the features of some nodes, so that sparse
     features are dense for those alone.
 
     Parameters
@@ -46,6 +50,11 @@ class Reconstruction:
         Factor on the loss of the features.
     feature_rows : int
         Nodes whose features a step answers.
+
+    Notes
+    -----
+    Raises :class:`~ruvector.errors.InvalidArgumentError` when the training starts if `edges` is
+    given and the graph has no edges, or no pair without one.
 
     References
     ----------
@@ -72,6 +81,20 @@ class Reconstruction:
     ) -> _Run:
         if self.edges is not None and graph.num_edges == 0:
             raise InvalidArgumentError("graph has no edges to draw; use Reconstruction(edges=None)")
+        pairs = graph.num_nodes * (graph.num_nodes - 1) // 2
+        free = pairs - graph.num_edges
+        if self.edges is not None and free == 0:
+            raise InvalidArgumentError(
+                f"graph has all {pairs} edges that it can have, and no pair without one to compare "
+                "them with; use Reconstruction(edges=None)"
+            )
+        if self.edges is not None and free < graph.num_edges:
+            logger.warning(
+                "the graph has only %d pairs without an edge to compare its %d edges with; "
+                "each step takes all of them",
+                free,
+                graph.num_edges,
+            )
         return _Run(self, encoder, weights, graph, features, seed)
 
 
@@ -96,7 +119,7 @@ class _Run(SeededRun):
         if objective.features is not None:
             width = features.shape[1]
             dim = width_of(encoder, weights, self.whole)
-            self.parameters = initial_weights({_WEIGHT: (dim, width), _BIAS: (width,)}, seed)
+            self.parameters = own_weights({_WEIGHT: (dim, width), _BIAS: (width,)}, seed)
 
     @property
     def samples_per_epoch(self) -> int:
@@ -105,7 +128,10 @@ class _Run(SeededRun):
     def epoch(self, number: int, weights: Weights) -> Iterator[Step]:
         del weights
         objective, graph = self.objective, self.graph
-        negatives = self._draw() if objective.edges is not None else None
+        negatives = None
+        if objective.edges is not None:
+            drawn = int(self.rng.integers(2**63))
+            negatives = random_negative_edges(graph, graph.num_edges, seed=drawn).edges
         rows = (
             np.sort(self.rng.permutation(graph.num_nodes)[: objective.feature_rows])
             if objective.features is not None
@@ -123,8 +149,8 @@ class _Run(SeededRun):
                     [z],
                     src=graph.edges[:, 0],
                     dst=graph.edges[:, 1],
-                    negative_src=negatives[0],
-                    negative_dst=negatives[1],
+                    negative_src=negatives[:, 0],
+                    negative_dst=negatives[:, 1],
                 )
             if objective.features is not None and rows is not None:
                 decoder = [variables[_WEIGHT], variables[_BIAS]]
@@ -135,12 +161,6 @@ class _Run(SeededRun):
             return parts
 
         yield step
-
-    def _draw(self) -> tuple[Ids, Ids]:
-        """As many random pairs as there are edges, without those that are edges or loops."""
-        src, dst = self.rng.integers(0, self.graph.num_nodes, (2, self.graph.num_edges))
-        free = (src != dst) & ~self.graph.has_edges(src, dst)
-        return src[free], dst[free]
 
     def _dense(self, rows: Ids) -> npt.NDArray[np.float32]:
         if isinstance(self.features, CSR):
