@@ -1,23 +1,18 @@
-"""What goes on around a training's steps: schedules, weights, stopping, checkpoints."""
+"""What goes on around a training's steps: schedules, weights, stopping."""
 
 import json
-import signal
-import subprocess
-import sys
-import textwrap
-import time
 
 import numpy as np
 import pytest
 from ruvector import EdgeContrast, Graph, SmoothedLinear, Trainer, ViewCorrelation
 from ruvector.autograd import Variable, constant, loss_node
 from ruvector.curriculum import Curriculum, Stage
-from ruvector.errors import CorruptFileError, InvalidArgumentError, InvalidTypeError
+from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.losses import InBatchInfoNCELoss, InfoNCELoss, LaplacianLoss, NormLoss
 from ruvector.mining import HardNegativeMiner, MinedNegatives
 from ruvector.objectives import Knobs, Together, WholeGraph
 from ruvector.objectives.edges import not_above
-from ruvector.optim import SGD, Adam
+from ruvector.optim import SGD
 from ruvector.schedules import Constant, Cosine, Linear
 from ruvector.smoothing import as_features
 from ruvector.training import Checkpoints, EarlyStop, EpochRecord, StopTraining
@@ -382,147 +377,6 @@ def test_a_callback_may_stop():
     fitted = fit(EDGES, epochs=5, callbacks=[stop, told.append])
     assert [record.epoch for record in told] == [1, 2]
     assert weight(fitted).tobytes() == weight(fit(EDGES, epochs=2)).tobytes()
-
-
-# Checkpoints
-
-
-def full(folder, *, weighting="pcgrad", epochs=4, **options):
-    return trainer(
-        weighting=WEIGHTINGS[weighting],
-        optimizer=Adam,
-        lr=Cosine(0.01, 0.001),
-        curriculum=Curriculum([Stage("a", epochs=1, num_negatives=2), Stage("b", threshold=0.9)]),
-        validation=lambda z: {"spread": float(z.std())},
-        early_stop=EarlyStop("spread", patience=4),
-        checkpoints=None if folder is None else Checkpoints(folder, steps=2),
-        epochs=epochs,
-        **options,
-    )
-
-
-def told(fitted):
-    return [record._replace(seconds=0.0) for record in fitted.history]
-
-
-class KilledError(Exception):
-    pass
-
-
-class KilledAfter(Adam):
-    """Breaks off after some steps, as a process that is killed between two checkpoints."""
-
-    left = 0
-
-    def step(self, gradients):
-        if KilledAfter.left == 0:
-            raise KilledError
-        KilledAfter.left -= 1
-        super().step(gradients)
-
-
-@pytest.mark.parametrize("weighting", WEIGHTINGS)
-@pytest.mark.parametrize("steps", [1, 5, 8, 13, 19])
-def test_a_training_goes_on_bit_equal_from_any_step(tmp_path, weighting, steps):
-    whole = full(None, weighting=weighting).fit(GRAPH, FEATURES)
-    broken = full(tmp_path, weighting=weighting)
-    broken.optimizer = KilledAfter
-    KilledAfter.left = steps
-    with pytest.raises(KilledError):
-        broken.fit(GRAPH, FEATURES)
-    again = full(tmp_path, weighting=weighting).fit(GRAPH, FEATURES, resume=True)
-    assert weight(again).tobytes() == weight(whole).tobytes()
-    assert again.embed().tobytes() == whole.embed().tobytes()
-    assert told(again) == told(whole)
-    # A finished training has nothing left to do.
-    once_more = full(tmp_path, weighting=weighting).fit(GRAPH, FEATURES, resume=True)
-    assert weight(once_more).tobytes() == weight(whole).tobytes()
-
-
-SCRIPT = """
-import sys, time
-sys.path.insert(0, sys.argv[1])
-import test_training as t
-
-class Slow(t.Adam):
-    def step(self, gradients):
-        super().step(gradients)
-        print("step", flush=True)
-        time.sleep(0.05)
-
-training = t.full(sys.argv[2])
-training.optimizer = Slow
-training.fit(t.GRAPH, t.FEATURES, resume=True)
-print("end", flush=True)
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is Unix's")
-def test_a_killed_process_goes_on_bit_equal(tmp_path, request):
-    whole = full(None).fit(GRAPH, FEATURES)
-    command = [sys.executable, "-c", textwrap.dedent(SCRIPT), str(request.path.parent), tmp_path]
-    for steps in (3, 9):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            lines = [process.stdout.readline() for _ in range(steps)]
-            assert lines == ["step\n"] * steps
-            time.sleep(0.02)
-            process.send_signal(signal.SIGKILL)
-            assert "end" not in process.stdout.read()
-        assert process.returncode == -signal.SIGKILL
-    again = full(tmp_path).fit(GRAPH, FEATURES, resume=True)
-    assert weight(again).tobytes() == weight(whole).tobytes()
-    assert told(again) == told(whole)
-
-
-def test_resume_without_a_checkpoint_begins(tmp_path):
-    fitted = full(tmp_path / "new").fit(GRAPH, FEATURES, resume=True)
-    assert weight(fitted).tobytes() == weight(full(None).fit(GRAPH, FEATURES)).tobytes()
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["checkpoint.safetensors"]
-
-
-def test_more_epochs_go_on_beyond(tmp_path):
-    def simple(epochs):
-        return trainer(EDGES, epochs=epochs, checkpoints=Checkpoints(tmp_path, epochs=5))
-
-    simple(2).fit(GRAPH, FEATURES)
-    longer = simple(4).fit(GRAPH, FEATURES, resume=True)
-    assert weight(longer).tobytes() == weight(fit(EDGES, epochs=4)).tobytes()
-
-
-def test_a_checkpoint_of_another_training_is_refused(tmp_path):
-    full(tmp_path).fit(GRAPH, FEATURES)
-    before = (tmp_path / "checkpoint.safetensors").read_bytes()
-    changed = FEATURES.copy()
-    changed[0, 0] += 1
-    others = [
-        (full(tmp_path, seed=1), FEATURES, "seed"),
-        (full(tmp_path, weighting="plain"), FEATURES, "weighting"),
-        (full(tmp_path), changed, "data"),
-        (trainer(EDGES, checkpoints=Checkpoints(tmp_path)), FEATURES, "objective"),
-    ]
-    for other, features, message in others:
-        with pytest.raises(InvalidArgumentError, match=f"its {message}"):
-            other.fit(GRAPH, features, resume=True)
-    assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
-    with pytest.raises(InvalidArgumentError, match="resume needs checkpoints"):
-        fit().fit(GRAPH, FEATURES, resume=True)
-
-
-def test_a_damaged_checkpoint_is_told(tmp_path):
-    full(tmp_path, epochs=1).fit(GRAPH, FEATURES)
-    path = tmp_path / "checkpoint.safetensors"
-    whole = path.read_bytes()
-    rng = np.random.default_rng(0)
-    for _ in range(40):
-        spoiled = bytearray(whole)
-        spoiled[rng.integers(len(whole))] ^= 1 << rng.integers(8)
-        path.write_bytes(spoiled)
-        with pytest.raises((CorruptFileError, InvalidArgumentError)):
-            full(tmp_path, epochs=1).fit(GRAPH, FEATURES, resume=True)
-    for length in (0, 7, 100, len(whole) - 1):
-        path.write_bytes(whole[:length])
-        with pytest.raises(CorruptFileError):
-            full(tmp_path, epochs=1).fit(GRAPH, FEATURES, resume=True)
 
 
 def test_records_of_old_callers_still_work():

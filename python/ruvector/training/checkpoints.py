@@ -31,7 +31,9 @@ class Checkpoints:
     One file, ``checkpoint.safetensors``, holds weights, optimiser, random streams and counters;
     it is written beside the old one and then takes its place, so that a training killed at any
     moment leaves a whole one behind. ``fit(..., resume=True)`` goes on from it and ends with the
-    bits of a training that was never stopped.
+    bits of a training that was never stopped; it refuses a checkpoint of another graph, other
+    labels or other settings of encoder and objective. Of functions and of objects that are no
+    dataclasses it compares only the names.
 
     Parameters
     ----------

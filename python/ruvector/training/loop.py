@@ -21,9 +21,10 @@ from ruvector.objectives import Knobs, Step
 from ruvector.optim import clip_by_norm
 from ruvector.progress import Progress, progress_bar
 from ruvector.smoothing import Features
+from ruvector.training.identity import identity_of
 from ruvector.training.plan import Plan
 from ruvector.training.records import EpochRecord, Totals
-from ruvector.training.saving import identity_of, saved, take_over
+from ruvector.training.saving import saved, take_over
 from ruvector.training.stopping import StopTraining
 from ruvector.weighting.base import named_value
 

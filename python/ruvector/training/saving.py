@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ruvector.errors import InvalidArgumentError
-from ruvector.sparse import CSR
+from ruvector.training.identity import first_difference
 from ruvector.training.records import EpochRecord
 
 if TYPE_CHECKING:
     from ruvector.training.loop import Loop
 
-__all__ = ["identity_of", "saved", "take_over"]
+__all__ = ["saved", "take_over"]
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -68,13 +66,13 @@ def take_over(loop: Loop, state: Mapping[str, Any], arrays: Mapping[str, Any]) -
     KeyError, TypeError, ValueError
         Something is missing or does not fit.
     """
-    for key, value in loop.identity.items():
-        found = state["training"].get(key)
-        if found != value:
-            raise InvalidArgumentError(
-                f"the checkpoint is of another training: its {key} is {found!r} but here it is "
-                f"{value!r}; name another folder, or fit without resume"
-            )
+    difference = first_difference(state["training"], loop.identity)
+    if difference is not None:
+        key, found, value = difference
+        raise InvalidArgumentError(
+            f"the checkpoint is of another training: its {key} is {found!r} but here it is "
+            f"{value!r}; name another folder, or fit without resume"
+        )
 
     def group(name: str) -> Arrays:
         prefix = f"{name}/"
@@ -109,36 +107,3 @@ def _plain(record: EpochRecord) -> dict[str, Any]:
         key: dict(value) if isinstance(value, Mapping) else value
         for key, value in record._asdict().items()
     }
-
-
-def identity_of(loop: Loop) -> dict[str, Any]:
-    """What must be the same for a training to go on."""
-    plan = loop.plan
-    identity = {
-        "encoder": plan.encoder.config(),
-        "objective": type(plan.objective).__name__,
-        "weighting": type(plan.weighting).__name__,
-        "curriculum": None if plan.curriculum is None else plan.curriculum.to_dict(),
-        "seed": plan.seed,
-        "steps_per_epoch": loop.objective.steps_per_epoch,
-        "data": _data_checksum(loop),
-    }
-    # As it comes back from the file, where tuples are lists.
-    return dict(json.loads(json.dumps(identity)))
-
-
-def _data_checksum(loop: Loop) -> int:
-    crc = zlib.crc32(str((loop.graph.num_nodes, loop.features.shape)).encode())
-    for array in _data(loop):
-        crc = zlib.crc32(array.tobytes(), crc)
-    return crc
-
-
-def _data(loop: Loop) -> Iterator[npt.NDArray[Any]]:
-    yield loop.graph.edges
-    if loop.graph.weights is not None:
-        yield loop.graph.weights
-    if isinstance(loop.features, CSR):
-        yield from (loop.features.indptr, loop.features.indices, loop.features.data)
-    else:
-        yield loop.features
