@@ -27,9 +27,10 @@ class SeededRun:
     def noise(self, epoch: int, step: int = 0) -> np.random.Generator:
         """Return the stream of what an encoder drops in a step.
 
-        A step has a stream of its own, since a training that is resumed does not call all steps.
+        A step has a stream of its own, since a training that is resumed does not call all steps;
+        by a spawn key, since NumPy's ``(seed, 0, 0)`` is the stream of ``seed``.
         """
-        return np.random.default_rng((self.seed, epoch, step))
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(2, epoch, step)))
 
     def adjust(self, knobs: Knobs) -> set[str]:
         del knobs
