@@ -1,5 +1,6 @@
 """Starts the workers and talks to them, one at a time."""
 
+import contextlib
 import json
 import select
 import subprocess
@@ -34,14 +35,18 @@ class Worker:
         return {"error": f"the process ended with exit code {self.process.wait()}"}
 
     def ask(self, do, **command):
-        if self.process.poll() is not None:
-            return {"error": f"the process ended with exit code {self.process.returncode}"}
-        self.process.stdin.write((json.dumps({"do": do, **command}) + "\n").encode())
-        self.process.stdin.flush()
-        return self.read()
+        try:
+            if self.process.poll() is None:
+                self.process.stdin.write((json.dumps({"do": do, **command}) + "\n").encode())
+                self.process.stdin.flush()
+                return self.read()
+        except BrokenPipeError:  # it died after the look
+            self.process.wait()
+        return {"error": f"the process ended with exit code {self.process.returncode}"}
 
     def stop(self):
         self.process.kill()
         self.process.wait()
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # what a dead process did not read
+            self.process.stdin.close()
         self.process.stdout.close()

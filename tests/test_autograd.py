@@ -6,7 +6,7 @@ from loss_cases import samples
 from ruvector import autograd as ops
 from ruvector import losses
 from ruvector.autograd import Variable, backward, constant, record
-from ruvector.errors import InvalidArgumentError
+from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.losses import CCASSGLoss, InBatchInfoNCELoss, InfoNCELoss
 from ruvector.sparse import CSR
 
@@ -429,3 +429,32 @@ def test_segments_that_do_not_fit_raise():
         ops.take_slice(x, np.array([0, 1]))
     with pytest.raises(InvalidArgumentError, match="scale has 3 values but 6 are needed"):
         ops.layer_norm(x, Variable(_normal(3)), Variable(_normal(6)))
+
+
+def test_relu_of_minus_infinity_is_0():
+    x = Variable(np.array([-np.inf, -1.0, 2.0, np.inf]))
+    assert ops.relu(x).value.tolist() == [0, 0, 2, np.inf]
+
+
+@pytest.mark.parametrize("operation", [ops.segment_sum, ops.segment_mean, ops.segment_max])
+def test_segments_need_rows_and_columns(operation):
+    for shape in ((4,), (4, 2, 2), ()):
+        with pytest.raises(InvalidArgumentError, match="x has shape"):
+            operation(SPARSE, Variable(np.zeros(shape)))
+
+
+def test_shapes_and_dtypes_that_do_not_fit_are_told():
+    x, row = Variable(_normal(4, 6)), Variable(_normal(6))
+    single = Variable(_normal(6).astype(np.float32))
+    for scale, shift in ((single, row), (row, single)):
+        with pytest.raises(InvalidTypeError, match="has dtype float32 but x has float64"):
+            ops.layer_norm(x, scale, shift)
+    with pytest.raises(InvalidArgumentError, match="x has shape"):
+        ops.layer_norm(row, row, row)
+    with pytest.raises(InvalidArgumentError, match="shift has shape"):
+        ops.layer_norm(x, row, x)
+    scalar = Variable(np.array(1.0))
+    with pytest.raises(InvalidArgumentError, match="needs rows"):
+        ops.gather(scalar, np.array([0]))
+    with pytest.raises(InvalidArgumentError, match="needs rows"):
+        ops.scatter_add(scalar, np.array([0]), 1)

@@ -232,3 +232,13 @@ def test_bad_input_is_refused(kind):
     call, error = BAD[kind]
     with pytest.raises(error):
         call()
+
+
+@pytest.mark.parametrize("size", [1e-39, 1e16, 3e38])
+def test_cosines_of_extreme_rows_are_those_of_their_directions(size):
+    rows = np.array([[1, 0, 0], [1, 0.9, 0], [-1, 1, 1], [1, -1, 0]], np.float32)
+    plain = GraphMiner(k=3, least=1).mine(rows, Graph.from_edges([[0, 1], [1, 2], [2, 3]]))
+    rows[[0, 2]] *= np.float32(size)
+    mined = GraphMiner(k=3, least=1).mine(rows, Graph.from_edges([[0, 1], [1, 2], [2, 3]]))
+    np.testing.assert_array_equal(mined.indices, plain.indices)
+    np.testing.assert_allclose(mined.similarities, plain.similarities, atol=1e-6)

@@ -360,7 +360,8 @@ def test_rows_that_do_not_fit_are_named():
     for arguments, message in [
         (([0], [1], [[9]]), "negatives holds 9 at position 0"),
         (([0, 1], [1], [[2]]), "positives has shape"),
-        (([0, 1], [1, 2], [[2]]), "negatives has shape"),
+        (([0, 1], [1, 2], [[2]]), r"negatives has shape \(1, 1\) but anchors has shape \(2,\)"),
+        (([0], [1], [[[2]]]), r"negatives has shape \(1, 1, 1\) but must have 1 or 2 dim"),
         (([[0]], [1], [[2]]), "anchors"),
     ]:
         with pytest.raises(InvalidArgumentError, match=message):
@@ -370,5 +371,5 @@ def test_rows_that_do_not_fit_are_named():
         loss.value_and_grad_indexed(table, [0], [1], [[2]], positive_mask=[[True, True]])
     table[3, 2] = np.nan
     assert np.isfinite(loss.value_and_grad_indexed(table, [0], [1], [[2]]).value)
-    with pytest.raises(InvalidArgumentError, match=r"negatives.*row 0"):
+    with pytest.raises(InvalidArgumentError, match=r"embeddings .*row 3, which negatives names"):
         loss.value_and_grad_indexed(table, [0], [1], [[2, 3]])

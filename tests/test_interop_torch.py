@@ -170,6 +170,20 @@ def test_rows_of_a_table_give_one_gradient():
         items[0].backward()
 
 
+def test_tensors_marked_as_negated_are_read():
+    z = torch.tensor([[1 + 2j, 3 - 1j], [0.5 + 1j, 2j]], dtype=torch.complex128)
+    marked = z.conj().imag
+    assert marked.is_neg()
+    plain = marked.resolve_neg().clone()
+    criterion = as_module(losses.NormLoss())
+    assert criterion(marked) == criterion(plain)
+    z.requires_grad_()
+    criterion(z.conj().imag).backward()
+    plain.requires_grad_()
+    criterion(plain).backward()
+    torch.testing.assert_close(z.grad.imag, -plain.grad)
+
+
 def test_only_what_requires_a_gradient_gets_one():
     anchors, positives, negatives = triplets()
     anchors.requires_grad_()

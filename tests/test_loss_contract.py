@@ -131,6 +131,7 @@ def test_an_empty_batch_costs_nothing_and_has_no_active_items(name, dtype):
         result = loss.value_and_grad(**arguments)
         assert result.active == 0
         assert np.array_equal(result.value, [] if reduction == "none" else 0.0)
+        assert not np.signbit(result.value).any()  # -0.0 equals 0
         assert np.array_equal(loss(**arguments), result.value)
         for gradient in result.gradients:
             assert gradient is None or (gradient.dtype == dtype and not gradient.any())

@@ -360,3 +360,36 @@ def test_bad_input_is_refused(change, error, message):
         HardNegativeMiner("semi_hard", k=2).mine(
             arguments.pop("anchors"), arguments.pop("pool"), **arguments
         )
+
+
+def cosines_of(rows):
+    """In float64, whose range holds the squares."""
+    rows = rows.astype(np.float64)
+    norms = np.linalg.norm(rows, axis=1)
+    return rows @ rows.T / (norms[:, None] * norms)
+
+
+@pytest.mark.parametrize("size", [1e-39, 1e-44, 1e-20, 1e16, 3e38])
+@pytest.mark.parametrize("strategy", ["hardest", "semi_hard", "distance_weighted"])
+def test_cosines_of_extreme_rows_are_those_of_their_directions(strategy, size):
+    rows = np.array([[1, 0, 0], [1, 0.9, 0], [-1, 1, 1], [1, -1, 0]], np.float32)
+    rows[[0, 2]] *= np.float32(size)
+    expected = cosines_of(rows)
+    miner = HardNegativeMiner(strategy, k=2)
+    positives = None if strategy != "semi_hard" else rows[[1, 0, 3, 2]]
+    mined = miner.mine(rows, positives=positives)
+    np.testing.assert_array_equal(mined.counts, [2, 2, 2, 2])
+    found = np.take_along_axis(expected, mined.indices, 1)
+    np.testing.assert_allclose(mined.similarities, found, atol=1e-6)
+    if strategy == "hardest":
+        np.fill_diagonal(expected, -2)
+        np.testing.assert_array_equal(mined.indices, np.argsort(-expected, axis=1)[:, :2])
+
+
+def test_cosines_of_the_smallest_and_largest_doubles():
+    rows = np.array([[5e-324, 0], [1.7e308, 1.7e308], [1.0, 0.1]])
+    mined = HardNegativeMiner("hardest", k=2).mine(rows)
+    np.testing.assert_array_equal(mined.indices, [[2, 1], [2, 0], [0, 1]])
+    third = 1.1 / np.sqrt(2 * 1.01)
+    expected = [[1 / np.sqrt(1.01), 0.5**0.5], [third, 0.5**0.5], [1 / np.sqrt(1.01), third]]
+    np.testing.assert_allclose(mined.similarities, expected, atol=1e-6)

@@ -175,3 +175,26 @@ def test_a_strategy_that_needs_positives_is_refused():
         EdgeTripletMiner(k=1, strategy="semi_hard")
     assert "hardest" in repr(EdgeTripletMiner(k=1))
     assert "batch_hard" in repr(TripletMiner("batch_hard"))
+
+
+@pytest.mark.parametrize(
+    ("exclude", "message"),
+    [
+        (([0, 1, 1, 1], [5]), "names row 5 but the pool has 3"),
+        (([0, 1, 1, 1], [-1]), "names row -1"),
+        (([1, 1, 1, 1], [0]), "rises from 0"),
+        (([0, 1, 0, 1], [0]), "rises from 0"),
+        (([0, 1], [0]), "3 anchors need 4"),
+    ],
+)
+def test_exclude_is_checked_alike_by_all_miners(exclude, message):
+    for miner in (FunctionMiner(lambda *_: [[1], [2], [0]]), HardNegativeMiner("hardest", k=1)):
+        with pytest.raises(InvalidArgumentError, match=message):
+            miner.mine(np.eye(3), exclude=exclude)
+
+
+@pytest.mark.parametrize("size", [1e-39, 1e-30, 1.5e38])
+def test_cosines_of_what_a_function_chose_stay_in_range(size):
+    rows = np.array([[1, 0], [1, 1], [-1, 2]], np.float32) * np.float32(size)
+    mined = FunctionMiner(lambda *_: [[1], [2], [0]]).mine(rows)
+    np.testing.assert_allclose(mined.similarities[:, 0], [0.5**0.5, 0.1**0.5, -(0.2**0.5)], 1e-5)

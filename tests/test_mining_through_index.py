@@ -53,6 +53,9 @@ def test_an_exact_index_gives_the_exact_answer(metric, skip, with_labels):
     np.testing.assert_allclose(found.similarities, exact.similarities, atol=1e-5)
     np.testing.assert_array_equal(found.counts, exact.counts)
     assert found.recall is None
+    again = miner.mine(anchors, index, ef=3, sample=3, **data)
+    np.testing.assert_array_equal(again.indices, exact.indices)
+    assert again.recall == 1.0
 
 
 def test_a_graph_index_finds_most_and_tells_how_many():
@@ -105,7 +108,8 @@ def test_fewer_than_asked_are_filled_up():
         ({}, {"positives": [1]}, "positives has 1 rows"),
         ({}, {"labels": [0, 1]}, "needs pool_labels"),
         ({}, {"labels": [0, 1], "pool_labels": [0]}, "pool_labels has 1"),
-        ({}, {"exclude": ([0, 1], [0])}, "indptr of 3 entries"),
+        ({}, {"exclude": ([0, 1], [0])}, "2 anchors need 3"),
+        ({}, {"exclude": ([1, 1, 1], [0])}, "rises from 0"),
         ({}, {"sample": -1}, "sample"),
     ],
 )

@@ -107,6 +107,9 @@ def test_as_pytorch_schedules():
         (lambda: Decay(0.0), "scale"),
         (lambda: Step(1.0, -0.5, every=1), "factor"),
         (lambda: Step(1.0, 0.5, every=0), "every"),
+        (lambda: Step(1.0, 2.0, every=1e-3)(10), "beyond the range"),
+        (lambda: Step(1e308, 10.0, every=1)(1), "beyond the range"),
+        (lambda: Step(1.0, 2.0, every=1e-320)(10), "beyond the range"),
         (lambda: Piecewise([]), "points is empty"),
         (lambda: Piecewise([(1, 0.0), (1, 1.0)]), "rise"),
         (lambda: Piecewise([(1, 0.0, 2)]), r"points\[0\]"),
@@ -145,3 +148,11 @@ def test_other_types_are_refused(make):
 def test_numbers_become_constant_schedules():
     assert as_schedule(0.5, "lr") == Constant(0.5)
     assert as_schedule(Linear(1, 0), "lr") == Linear(1.0, 0.0)
+
+
+def test_steps_of_a_fraction_of_an_epoch_come_on_time():
+    step = Step(1.0, 0.5, every=0.1)
+    assert [step(i / 10) for i in range(20)] == [0.5**i for i in range(20)]
+    assert step(0.2999) == 0.25
+    assert Step(1.0, 0.5, every=1e-3)(10) == 0.0
+    assert Step(0.0, 2.0, every=1e-3)(10) == 0.0

@@ -189,3 +189,32 @@ def test_what_is_no_table_is_refused():
     with pytest.raises(InvalidTypeError):
         SparseAdam(np.ones((2, 2), np.int64))
     SparseAdam(np.ones((0, 3))).step(SparseRows([], np.ones((0, 3))))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_repeated_rows_whose_sum_is_infinite_change_nothing(dtype):
+    tables = {"a": np.ones((3, 2)), "b": np.ones((3, 2), dtype)}
+    good = SparseRows([0], np.ones((1, 2)))
+    large = np.full((3, 2), 0.9 * np.finfo(dtype).max, dtype)
+    with pytest.raises(InvalidArgumentError, match="row 1 add up to infinity"):
+        SparseAdam(tables).step({"a": good, "b": SparseRows([1, 0, 1], large)})
+    assert all((table == 1).all() for table in tables.values())
+    large[2] *= -1
+    optimizer = SparseAdam(tables)
+    optimizer.step({"a": good, "b": SparseRows([1, 0, 1], large)})
+    assert optimizer.state_dict()["steps"] == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "count", "error"),
+    [
+        ([-1, 0], 3, InvalidArgumentError),
+        ([0, 5], 3, InvalidArgumentError),
+        ([0], 3, InvalidArgumentError),
+        ([0, 1], -1, InvalidArgumentError),
+        ([0.5, 1], 3, InvalidTypeError),
+    ],
+)
+def test_rows_that_make_no_dense_gradient_are_refused(rows, count, error):
+    with pytest.raises(error):
+        SparseRows(rows, np.ones((2, 2))).to_dense(count)

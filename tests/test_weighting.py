@@ -294,6 +294,21 @@ def test_gradnorm_weights_stay_positive_and_add_up():
         assert sum(weights) == pytest.approx(3)
 
 
+def test_gradnorm_keeps_the_weight_of_a_missing_loss():
+    weigher = GradNorm(lr=0.1).start(seed=0)
+    for seed in range(6):
+        combine(weigher, parameters(seed))
+    before = weigher.state_dict()["weights"]
+    for seed in range(6, 12):
+        combine(weigher, parameters(seed), names=("a", "b"))
+    after = weigher.state_dict()["weights"]
+    assert after["c"] == before["c"] != 1
+    assert after["a"] != before["a"]
+    assert sum(after.values()) == pytest.approx(3)
+    combine(weigher, parameters(12), names=())
+    assert weigher.state_dict()["weights"] == after
+
+
 def test_gradnorm_measures_what_is_shared():
     parts = ("a", "b")
     whole, shared = GradNorm().start(seed=0), GradNorm(shared=("x",)).start(seed=0)

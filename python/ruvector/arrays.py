@@ -75,12 +75,7 @@ def as_floats(
         Wrong shape. NaN and infinity are looked for by the kernels, which name the row.
     """
     array = as_numbers(value, name)
-    allowed = (ndim,) if isinstance(ndim, int) else tuple(ndim)
-    if array.ndim not in allowed:
-        expected = " or ".join(str(n) for n in allowed)
-        raise InvalidArgumentError(
-            f"{name} has shape {array.shape} but must have {expected} dimension(s)"
-        )
+    _check_ndim(array, name, ndim)
     if columns is not None and array.shape[-1] != columns:
         raise InvalidArgumentError(f"{name} has shape {array.shape} but needs {columns} columns")
     if dtype is None:
@@ -92,7 +87,7 @@ def as_floats(
         return np.ascontiguousarray(array, dtype=dtype).reshape(array.shape)
 
 
-def as_ids(value: object, name: str, *, ndim: int = 1) -> npt.NDArray[np.int64]:
+def as_ids(value: object, name: str, *, ndim: int | Sequence[int] = 1) -> npt.NDArray[np.int64]:
     """Return `value` as C-contiguous int64, refusing what does not fit exactly.
 
     Raises
@@ -105,13 +100,19 @@ def as_ids(value: object, name: str, *, ndim: int = 1) -> npt.NDArray[np.int64]:
     array = as_numbers(value, name)
     if array.size and array.dtype.kind not in "iu":
         raise InvalidTypeError(f"{name} has dtype {array.dtype} but must hold integers")
-    if array.ndim != ndim:
-        raise InvalidArgumentError(
-            f"{name} has shape {array.shape} but must have {ndim} dimension(s)"
-        )
+    _check_ndim(array, name, ndim)
     if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:
         raise InvalidArgumentError(f"{name} holds {int(array.max())}, which does not fit int64")
     return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def _check_ndim(array: npt.NDArray[Any], name: str, ndim: int | Sequence[int]) -> None:
+    allowed = (ndim,) if isinstance(ndim, int) else tuple(ndim)
+    if array.ndim not in allowed:
+        expected = " or ".join(str(n) for n in allowed)
+        raise InvalidArgumentError(
+            f"{name} has shape {array.shape} but must have {expected} dimension(s)"
+        )
 
 
 def as_labels(value: object, name: str, *, count: int) -> npt.NDArray[np.int64]:

@@ -90,7 +90,7 @@ def log(x: Variable) -> Variable:
 def relu(x: Variable) -> Variable:
     """Return ``max(x, 0)``; the derivative at 0 is 0."""
     positive = x.value > 0
-    return record(x.value * positive, [x], lambda g: [g * positive])
+    return record(np.maximum(x.value, 0), [x], lambda g: [g * positive])
 
 
 def leaky_relu(x: Variable, slope: float = 0.01) -> Variable:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ruvector import _core
+from ruvector.autograd.checks import check_dtype, check_matrix, check_vector
 from ruvector.autograd.variable import Variable, record
 
 __all__ = [
@@ -76,7 +77,18 @@ def layer_norm(x: Variable, scale: Variable, shift: Variable, *, eps: float = 1e
     References
     ----------
     Ba, Kiros and Hinton (2016), "Layer Normalization", arXiv:1607.06450.
+
+    Raises
+    ------
+    InvalidArgumentError
+        `x` has no rows and columns, or `scale` or `shift` another length than these.
+    InvalidTypeError
+        Several dtypes.
     """
+    check_matrix(x, "x")
+    for variable, name in ((scale, "scale"), (shift, "shift")):
+        check_vector(variable, name)
+        check_dtype(variable, name, x, "x")
     rows = np.ascontiguousarray(x.value)
     value, statistics = np.empty_like(rows), np.empty((len(rows), 2), rows.dtype)
     _core.layer_norm(rows, scale.value, shift.value, eps, value, statistics)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ruvector import _core
+from ruvector.autograd.checks import check_matrix
 from ruvector.autograd.products import parts_of, transposed
 from ruvector.autograd.variable import Variable, record
 from ruvector.errors import InvalidArgumentError
@@ -64,13 +65,20 @@ def segment_sum(pattern: CSR, x: Variable) -> Variable:
     -------
     Variable of shape (n, d)
         0 for rows without entries.
+
+    Raises
+    ------
+    InvalidArgumentError
+        `x` has another shape.
     """
+    check_matrix(x, "x")
     value = _plain_sum(parts_of(pattern), x.value, None)
     return record(value, [x], lambda g: [_plain_sum(transposed(pattern)[0], g, None)])
 
 
 def segment_mean(pattern: CSR, x: Variable) -> Variable:
     """Return the mean where :func:`segment_sum` returns the sum; 0 for rows without entries."""
+    check_matrix(x, "x")
     counts = np.maximum(np.diff(pattern.indptr), 1)
     inverse = (1 / counts).astype(x.value.dtype)
 
@@ -86,6 +94,7 @@ def segment_max(pattern: CSR, x: Variable) -> Variable:
     Where several rows have the largest value the first gets the gradient. Rows without entries
     have 0.
     """
+    check_matrix(x, "x")
     dense = np.ascontiguousarray(x.value)
     shape = (pattern.shape[0], *x.shape[1:])
     value, which = np.empty(shape, dense.dtype), np.empty(shape, np.int32)

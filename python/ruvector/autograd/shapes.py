@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ruvector import _core
 from ruvector.arrays import as_ids, check_int
+from ruvector.autograd.checks import check_rows
 from ruvector.autograd.variable import Variable, record
 from ruvector.errors import InvalidArgumentError
 
@@ -57,8 +58,9 @@ def gather(x: Variable, rows: npt.NDArray[np.int64]) -> Variable:
     Raises
     ------
     InvalidArgumentError
-        A row number that is negative or too large.
+        A row number that is negative or too large, or an `x` without rows.
     """
+    check_rows(x, "x")
     index = as_ids(rows, "rows")
     flat = _matrix(x.value)
     value = np.empty((len(index), flat.shape[1]), x.value.dtype)
@@ -77,6 +79,7 @@ def scatter_add(x: Variable, rows: npt.NDArray[np.int64], count: int) -> Variabl
 
     Repeats are added in the order of `rows`, for any number of threads.
     """
+    check_rows(x, "x")
     index = as_ids(rows, "rows")
     flat = _matrix(x.value)
     value = np.zeros((check_int(count, "count", low=0), flat.shape[1]), x.value.dtype)

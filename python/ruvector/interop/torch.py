@@ -73,7 +73,7 @@ class LossModule(torch.nn.Module):
         if torch.is_grad_enabled() and any(t.requires_grad for t in tensors.values()):
             names = tuple(tensors)
             return _Evaluate.apply(self, arguments, names, *tensors.values())  # type: ignore[no-any-return, no-untyped-call, unused-ignore]
-        arguments |= {name: tensor.detach().numpy() for name, tensor in tensors.items()}
+        arguments |= {name: _as_array(tensor) for name, tensor in tensors.items()}
         value = self._value_and_grad(arguments)[0] if self.indexed else self._value(arguments)
         return _as_tensor(value, tensors.values())
 
@@ -131,7 +131,7 @@ class _Evaluate(torch.autograd.Function):
         names: tuple[str, ...],
         *tensors: torch.Tensor,
     ) -> torch.Tensor:
-        views = {name: t.detach().numpy() for name, t in zip(names, tensors, strict=True)}
+        views = {name: _as_array(t) for name, t in zip(names, tensors, strict=True)}
         arguments = arguments | views
         value, gradients = module._value_and_grad(arguments)
         wanted = [n for n, needed in zip(names, ctx.needs_input_grad[3:], strict=True) if needed]
@@ -280,7 +280,12 @@ def _constant(value: Any, name: str, loss: Loss) -> Any:
         )
     if value.is_floating_point() and value.dtype not in _FLOATS:
         raise InvalidTypeError(f"{name} has dtype {value.dtype}; pass {name}.float()")
-    return value.numpy()
+    return _as_array(value)
+
+
+def _as_array(tensor: torch.Tensor) -> Array:
+    """Return a tensor's values; one marked as negated, such as ``z.conj().imag``, is copied."""
+    return tensor.detach().resolve_neg().numpy()  # type: ignore[no-any-return, unused-ignore]
 
 
 def _check(tensor: torch.Tensor, name: str) -> None:

@@ -180,15 +180,6 @@ class Loss:
         return LossResult(value, IndexedGradients(out), active)
 
 
-def _rank(value: object, ranks: Sequence[int]) -> int:
-    """Return the value's number of dimensions if allowed, else one that is."""
-    try:
-        rank = np.ndim(cast(Any, value))
-    except ValueError:
-        rank = ranks[0]
-    return rank if rank in ranks else ranks[0]
-
-
 def _as_arrays(
     spec: _Spec, arguments: Sequence[object], table: Array | None = None
 ) -> list[Array | None]:
@@ -201,9 +192,9 @@ def _as_arrays(
             ranks = [rank - 1 for rank in entry.ranks]
             # Where the table is the loss's only such input, methods call its rows so.
             name = "rows" if entry.name == "embeddings" else entry.name
-            arrays.append(as_ids(value, name, ndim=_rank(value, ranks)))
+            arrays.append(as_ids(value, name, ndim=ranks))
         elif entry.kind == "indices":
-            arrays.append(as_ids(value, entry.name, ndim=_rank(value, entry.ranks)))
+            arrays.append(as_ids(value, entry.name, ndim=entry.ranks))
         elif entry.kind == "columns":
             arrays.append(np.ascontiguousarray(cast(Any, value), np.int32))  # those of a CSR
         elif entry.kind == "mask":

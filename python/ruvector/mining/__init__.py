@@ -3,8 +3,8 @@
 from ruvector.mining.debiasing import debiased_weights
 from ruvector.mining.edges import EdgeTripletMiner, EdgeTriplets
 from ruvector.mining.hard import HardNegativeMiner, MinedNegatives
-from ruvector.mining.protocol import FunctionMiner, Miner, as_miner
-from ruvector.mining.through_index import FoundNegatives
+from ruvector.mining.protocol import FunctionMiner, Miner, MiningFunction, as_miner
+from ruvector.mining.through_index import FoundNegatives, SearchIndex
 from ruvector.mining.triplets import MinedTriplets, TripletMiner
 
 __all__ = [
@@ -16,6 +16,8 @@ __all__ = [
     "MinedNegatives",
     "MinedTriplets",
     "Miner",
+    "MiningFunction",
+    "SearchIndex",
     "TripletMiner",
     "as_miner",
     "debiased_weights",

@@ -15,8 +15,15 @@ from ruvector.arrays import (
     check_int,
     check_real,
 )
-from ruvector.errors import InvalidArgumentError, InvalidTypeError
-from ruvector.mining.through_index import FoundNegatives, Question, SearchIndex, nearest_through
+from ruvector.errors import InvalidArgumentError
+from ruvector.mining.exclude import as_lists
+from ruvector.mining.through_index import (
+    FoundNegatives,
+    Question,
+    SearchIndex,
+    nearest_through,
+    takes_ef,
+)
 
 __all__ = ["HardNegativeMiner", "MinedNegatives"]
 
@@ -209,9 +216,11 @@ class HardNegativeMiner:
             CSR lists of forbidden pool rows: those of anchor ``i`` are
             ``indices[indptr[i]:indptr[i + 1]]``. A graph's CSR forbids neighbours.
         ef : int, optional
-            For an index: how widely it searches; by default as its `search` does.
+            For an index: how widely it searches; by default as its `search` does. An exact index,
+            whose `search` has no `ef`, is not told.
         sample : int
-            For an index: how many anchors are also compared with all rows, to tell the recall.
+            For an index: how many anchors are also compared with all rows, to tell the recall; 1
+            for an exact index.
 
         Returns
         -------
@@ -251,10 +260,11 @@ class HardNegativeMiner:
                 "give pool rows or vectors, or choose another strategy"
             )
         classes = _classes(labels, pool_labels, len(rows), size, own_pool=given is None)
+        lists = None if exclude is None else as_lists(exclude, anchors=len(rows), pool=size)
         share = self.skip if isinstance(self.skip, float) else 0.0
         mined = _core.mine_negatives(
             (rows, given, positive_vectors),
-            (positive_rows, classes, _lists(exclude)),
+            (positive_rows, classes, lists),
             (
                 self.strategy,
                 self.k,
@@ -292,7 +302,9 @@ class HardNegativeMiner:
         k, skip = self.k, self.skip
         ids, far = nearest_through(index, question, k=k, skip=skip, ef=ef)
         recall = None
-        if sample and len(ids):
+        if sample and len(ids) and not takes_ef(index):
+            recall = 1.0
+        elif sample and len(ids):
             rng = np.random.default_rng(self.seed)
             chosen = np.sort(rng.permutation(len(ids))[:sample])
             some = question.of(chosen)
@@ -325,12 +337,9 @@ def _question(
         raise InvalidArgumentError(
             f"positives has {len(own)} rows but there are {len(rows)} anchors"
         )
-    indptr, indices = _lists(exclude) or (np.zeros(len(rows) + 1, np.int64), own[:0].ravel())
-    if len(indptr) != len(rows) + 1 or (np.diff(indptr) < 0).any() or indptr[-1] != len(indices):
-        raise InvalidArgumentError(
-            f"exclude needs an indptr of {len(rows) + 1} entries that rises from 0 to the "
-            f"{len(indices)} indices"
-        )
+    indptr, indices = np.zeros(len(rows) + 1, np.int64), own[:0].ravel()
+    if exclude is not None:
+        indptr, indices = as_lists(exclude, anchors=len(rows), pool=None)
     anchors = np.concatenate(
         [
             np.repeat(np.arange(len(rows)), np.diff(indptr)),
@@ -380,15 +389,3 @@ def _classes(
     if pool_labels is None:
         raise InvalidArgumentError("labels with a pool needs pool_labels, the pool's classes")
     return own, as_labels(pool_labels, "pool_labels", count=pool)
-
-
-def _lists(
-    exclude: Sequence[npt.ArrayLike] | None,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
-    if exclude is None:
-        return None
-    if not isinstance(exclude, (tuple, list)) or len(exclude) != 2:
-        raise InvalidTypeError(
-            f"exclude is a {type(exclude).__name__} but must be the pair (indptr, indices)"
-        )
-    return as_ids(exclude[0], "exclude[0]"), as_ids(exclude[1], "exclude[1]")

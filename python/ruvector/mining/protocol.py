@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from ruvector.arrays import as_floats, as_ids, as_labels
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
+from ruvector.mining.exclude import as_lists
 from ruvector.mining.hard import MinedNegatives
 from ruvector.mining.triplets import MinedTriplets
 
@@ -96,8 +97,9 @@ class FunctionMiner:
         Raises
         ------
         InvalidArgumentError
-            What the function returned names a row outside the embeddings, a row itself, or a
-            negative twice; or has a wrong shape.
+            `exclude` has a wrong indptr or a row outside the embeddings. What the function returned
+            names a row outside the embeddings, a row itself, or a negative twice; or has a wrong
+            shape.
         InvalidTypeError
             It is not integers.
         """
@@ -119,26 +121,19 @@ def as_miner(miner: Miner | MiningFunction) -> Miner:
 
 def _banned(exclude: Sequence[npt.ArrayLike], count: int) -> npt.NDArray[np.int64]:
     """Excluded pairs as sorted keys, ``row · count + other``."""
-    if not isinstance(exclude, (tuple, list)) or len(exclude) != 2:
-        raise InvalidTypeError(
-            f"exclude is a {type(exclude).__name__} but must be the pair (indptr, indices)"
-        )
-    indptr, indices = as_ids(exclude[0], "exclude[0]"), as_ids(exclude[1], "exclude[1]")
-    if len(indptr) != count + 1 or (np.diff(indptr) < 0).any() or indptr[-1] != len(indices):
-        raise InvalidArgumentError(
-            f"exclude needs an indptr of {count + 1} entries that rises from 0 to the "
-            f"{len(indices)} indices"
-        )
+    indptr, indices = as_lists(exclude, anchors=count, pool=count)
     return np.sort(np.repeat(np.arange(count), np.diff(indptr)) * count + indices)
 
 
 def _cosines(
     rows: npt.NDArray[Any], left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float32]:
-    norms = np.linalg.norm(rows, axis=1)
-    product = np.einsum("...d,...d->...", rows[left], rows[right])
-    scale = norms[left] * norms[right]
-    cosines = np.divide(product, scale, out=np.zeros_like(product), where=scale > 0)
+    # Squares of the largest and smallest values would leave the range.
+    largest = np.abs(rows).max(axis=1, initial=0)[:, None].astype(np.float64)
+    units = np.divide(rows, largest, out=np.zeros(rows.shape), where=largest > 0)
+    norms = np.linalg.norm(units, axis=1)[:, None]
+    units = np.divide(units, norms, out=units, where=norms > 0)
+    cosines = np.einsum("...d,...d->...", units[left], units[right])
     return np.asarray(cosines, np.float32)
 
 

@@ -1,11 +1,12 @@
 """The hardest negatives through an index, which finds most of them in a fraction of the time."""
 
+import inspect
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FoundNegatives", "SearchIndex", "nearest_through"]
+__all__ = ["FoundNegatives", "SearchIndex", "nearest_through", "takes_ef"]
 
 Ids = npt.NDArray[np.int64]
 
@@ -14,7 +15,11 @@ _FEW = 64
 
 
 class SearchIndex(Protocol):
-    """What mining needs of an index; `FlatIndex` and `HNSW` have it."""
+    """What mining needs of an index; `FlatIndex` and `HNSW` have it.
+
+    One whose `search` also takes ``ef``, how widely it searches, is approximate: it finds all where
+    `ef` is its number of rows. One whose `search` does not is exact.
+    """
 
     @property
     def metric(self) -> str: ...
@@ -25,7 +30,13 @@ class SearchIndex(Protocol):
     @property
     def ids(self) -> Ids: ...
 
-    def search(self, queries: Any, k: int, *, ef: int | None = None, where: Any = None) -> Any: ...
+    def search(self, queries: Any, k: int, *, where: Any = None) -> Any: ...
+
+
+def takes_ef(index: SearchIndex) -> bool:
+    """Return whether the index is approximate, so that a search can be told how wide to be."""
+    parameters = inspect.signature(index.search).parameters.values()
+    return any(p.name == "ef" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 class FoundNegatives(NamedTuple):
@@ -75,7 +86,7 @@ class Question(NamedTuple):
 def _search(
     index: SearchIndex, rows: npt.NDArray[Any], wanted: int, ef: int | None, where: Any
 ) -> tuple[Ids, npt.NDArray[np.float32]]:
-    options = {} if ef is None else {"ef": ef}
+    options: dict[str, Any] = {"ef": ef} if ef is not None and takes_ef(index) else {}
     found = index.search(rows, wanted, where=where, **options)
     return found.ids, found.distances
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ruvector import _core
-from ruvector.arrays import as_ids, as_numbers
+from ruvector.arrays import as_ids, as_numbers, check_int
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.optim.adam import Adam
 from ruvector.optim.parameters import Array, Arrays, check_finite, same_names
@@ -40,10 +40,26 @@ class SparseRows(NamedTuple):
     values: npt.ArrayLike
 
     def to_dense(self, count: int) -> Array:
-        """Return the gradient of all `count` rows, shape (count, d)."""
-        values = np.asarray(self.values)
+        """Return the gradient of all `count` rows, shape (count, d).
+
+        Raises
+        ------
+        InvalidArgumentError
+            A row outside of these, or not as many rows as values.
+        InvalidTypeError
+            Rows that are no integers, or values that are no numbers.
+        """
+        count = check_int(count, "count", low=0)
+        rows, values = as_ids(self.rows, "rows"), as_numbers(self.values, "values")
+        if values.shape[:1] != rows.shape:
+            raise InvalidArgumentError(
+                f"values has shape {values.shape} but {len(rows)} rows are listed"
+            )
+        outside = rows[(rows < 0) | (rows >= count)]
+        if outside.size:
+            raise InvalidArgumentError(f"rows names row {outside[0]} but there are {count} rows")
         dense = np.zeros((count, *values.shape[1:]), values.dtype)
-        np.add.at(dense, np.asarray(self.rows, dtype=np.int64), values)
+        np.add.at(dense, rows, values)
         return dense
 
 
@@ -127,7 +143,8 @@ class SparseAdam(Adam):
         Parameters
         ----------
         gradients : SparseRows or mapping of str to SparseRows
-            Of the parameters' dtypes and columns; finite.
+            Of the parameters' dtypes and columns; finite, and so their sums where a row is listed
+            several times.
 
         Raises
         ------

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from ruvector.arrays import check_real
-from ruvector.errors import InvalidTypeError
+from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.schedules.base import Schedule, check_span, set_checked, share
 
 __all__ = ["Constant", "Cosine", "Decay", "Exponential", "Linear", "Step", "as_schedule"]
@@ -189,6 +189,11 @@ class Step(Schedule):
     every : float
         Epochs between two steps, greater than 0.
 
+    Raises
+    ------
+    InvalidArgumentError
+        A setting out of range; when called, a value beyond the range of float64.
+
     Examples
     --------
     >>> [Step(1.0, 0.5, every=10)(at, total=30) for at in (0, 9.9, 10, 25)]
@@ -207,7 +212,22 @@ class Step(Schedule):
 
     def _value(self, at: float, total: float) -> float:
         del total
-        return float(self.start * self.factor ** (at // self.every))
+        steps = at / self.every
+        # 0.3 / 0.1 is a little less than 3.
+        nearest = float(np.rint(steps))
+        whole = nearest if math.isclose(steps, nearest, rel_tol=1e-12) else math.floor(steps)
+        try:
+            value = float(self.start * self.factor**whole)
+        except OverflowError:
+            value = math.inf
+        if self.start == 0:
+            return 0.0
+        if not math.isfinite(value):
+            raise InvalidArgumentError(
+                f"{self} is beyond the range of float64 at {at:g}; give a factor of at most 1, or "
+                "a larger every"
+            )
+        return value
 
 
 def as_schedule(value: object, name: str, *, low: float = -math.inf) -> Schedule:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -93,12 +94,16 @@ class Stopper:
                 f"early_stop looks at {name!r} but epoch {record.epoch} has only {sorted(known)}"
             )
         value = known[name] if self.settings.mode == "max" else -known[name]
-        if self.best is None or value > self.best + self.settings.min_delta:
+        # Nothing is better than NaN, so that NaN is never the best.
+        if not math.isnan(value) and (
+            self.best is None
+            or math.isnan(self.best)
+            or value > self.best + self.settings.min_delta
+        ):
             self.best, self.waited = value, 0
             if self.settings.restore:
                 self.weights = {name: array.copy() for name, array in weights.items()}
         else:
-            # NaN is no improvement either.
             self.waited += 1
 
     def restore(self, weights: Mapping[str, npt.NDArray[Any]]) -> None:

@@ -10,7 +10,7 @@ from ruvector.weighting.curves import DEFAULT_WEIGHTS, named_curves, warm_up_wei
 from ruvector.weighting.gradnorm import GradNorm
 from ruvector.weighting.pcgrad import PCGrad, project_conflicts
 from ruvector.weighting.sums import PlainSum, WeightedSum
-from ruvector.weighting.uncertainty import UncertaintyWeights, uncertainty_loss
+from ruvector.weighting.uncertainty import UncertaintyLoss, UncertaintyWeights, uncertainty_loss
 
 __all__ = [
     "DEFAULT_WEIGHTS",
@@ -19,6 +19,7 @@ __all__ = [
     "GradNorm",
     "PCGrad",
     "PlainSum",
+    "UncertaintyLoss",
     "UncertaintyWeights",
     "Weigher",
     "WeightedSum",

@@ -55,7 +55,8 @@ class GradNorm:
 
     Notes
     -----
-    One walk back for each loss. A missing loss keeps its weight; one that was 0 at first has no
+    One walk back for each loss. A missing loss keeps its weight, and those present share what it
+    leaves; one that was 0 at first has no
     share to lag behind with, r counts it as untouched.
 
     References
@@ -138,8 +139,14 @@ class _GradNorm:
             target = mean * rate**self.settings.alpha
             slope = float(np.sign(weighted[name] - target)) * norm
             self.weights[name] = max(self.weights[name] - self.settings.lr * slope, _LEAST)
-        scale = len(self.weights) / sum(self.weights.values()) if self.weights else 1.0
-        self.weights = {name: weight * scale for name, weight in self.weights.items()}
+        if not norms:
+            return
+        missing = sum(weight for name, weight in self.weights.items() if name not in norms)
+        # Weights of a loaded state may leave nothing.
+        room = len(self.weights) - missing
+        room = room if room > 0 else len(norms)
+        scale = room / sum(self.weights[name] for name in norms)
+        self.weights.update({name: self.weights[name] * scale for name in norms})
 
     def state_dict(self) -> dict[str, Any]:
         return {"first": dict(self.first), "weights": dict(self.weights)}

@@ -1,5 +1,6 @@
 //! Rows of length one, and what becomes of their gradient.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::error::Result;
@@ -69,6 +70,50 @@ pub fn normalise_rows<T: Real>(
         Ok(())
     })?;
     Ok(norms)
+}
+
+/// Lengths whose inverses and products with one another are well inside every type's range.
+const PLAIN: Range<f64> = 1e-15..1e15;
+
+/// Rows whose directions are those of `rows` and whose dot products and inverse lengths neither
+/// overflow nor vanish: a copy, with extreme rows multiplied by powers of two, where there are any.
+pub fn plain_rows<'a, T: Real>(rows: Matrix<'a, T>, workers: &Workers<'_>) -> Result<Cow<'a, [T]>> {
+    const ROWS: usize = 4096;
+    let is_plain = |row: &[T]| {
+        let length = norm(row);
+        length == 0.0 || PLAIN.contains(&length)
+    };
+    let found = workers.map(rows.rows().div_ceil(ROWS), |i| {
+        let mut range = i * ROWS..rows.rows().min((i + 1) * ROWS);
+        Ok(range.all(|row| is_plain(rows.row(row))))
+    })?;
+    if found.into_iter().all(|plain| plain) {
+        return Ok(Cow::Borrowed(rows.data()));
+    }
+    let mut copy = rows.data().to_vec();
+    workers.for_each_piece(&mut copy, PIECE * rows.cols().max(1), |_, piece| {
+        for row in piece.chunks_exact_mut(rows.cols().max(1)) {
+            if !is_plain(row) {
+                bring_near_one(row);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(Cow::Owned(copy))
+}
+
+/// Multiplies by a power of two, so that the largest value lies between 1 and 2.
+fn bring_near_one<T: Real>(row: &mut [T]) {
+    let largest = row.iter().fold(0.0, |top: f64, x| top.max(x.wide().abs()));
+    if largest == 0.0 || !largest.is_finite() {
+        return;
+    }
+    let power = -(largest.log2().floor() as i32);
+    // In two steps: 2¹⁰⁷⁴, which the smallest f64 needs, is none.
+    let (one, other) = (2f64.powi(power / 2), 2f64.powi(power - power / 2));
+    for value in row {
+        *value = T::of(value.wide() * one * other);
+    }
 }
 
 fn normalise<T: Real>(row: &mut [T], length: f64) {
@@ -218,5 +263,25 @@ mod tests {
         assert_eq!(all.row(5), [1.0, 0.0]);
         assert!((all.row(0)[0] - 0.6).abs() < 1e-6);
         assert!(all.may_floor(&all));
+    }
+
+    #[test]
+    fn extreme_rows_keep_their_directions() {
+        let data = [1e-39f32, 1e-45, 3e38, -3e38, 0.0, 0.0, 3.0, 4.0];
+        let rows = Matrix::new(&data, 4, 2).unwrap();
+        let plain = plain_rows(rows, &Workers::serial()).unwrap();
+        for (row, was) in plain.chunks(2).zip(data.chunks(2)).take(2) {
+            assert!((0.5..4.0).contains(&norm(row)));
+            assert!(((row[1] / row[0]) - (was[1] / was[0])).abs() < 1e-6);
+        }
+        assert_eq!(plain[4..], data[4..]);
+        let rest = rows.slice(2, 4);
+        let rest = plain_rows(rest, &Workers::serial()).unwrap();
+        assert!(matches!(rest, Cow::Borrowed(_)));
+        let data = [5e-324, 0.0, 1.7e308, 1.7e308];
+        let rows = Matrix::new(&data, 2, 2).unwrap();
+        let plain = plain_rows(rows, &Workers::serial()).unwrap();
+        assert_eq!(plain[..2], [1.0, 0.0]);
+        assert!(plain[2] == plain[3] && (1.0..2.0).contains(&plain[2]));
     }
 }

@@ -1,6 +1,7 @@
 //! InfoNCE with explicit negatives (van den Oord et al. 2018): per anchor
 //! `lse(s⁺, s₁..s_K) - s⁺` with `s = cos / τ`, and its forms for several positives.
 
+mod score;
 mod table;
 
 use super::contract::*;
@@ -13,7 +14,8 @@ use crate::matrix::Matrix;
 use crate::metric::Row;
 use crate::pool::Workers;
 use crate::real::Real;
-use crate::simd::{self, Sum, maps};
+use crate::simd::{self, maps};
+use score::{Scored, Sums, finite, score, send};
 
 /// Anchors a worker handles at a time.
 const PIECE: usize = 16;
@@ -207,83 +209,6 @@ struct Pass<'a, T> {
     /// What a derivative to a logit is multiplied by to become one to a cosine.
     weight: f64,
     gradients: Option<Buffers<'a, T>>,
-}
-
-/// A vector with its cosine to the anchor and what the loss's derivative to that becomes.
-#[derive(Clone, Copy)]
-struct Scored<'a, T> {
-    row: Row<'a, T>,
-    cosine: f64,
-    value: f64,
-}
-
-/// Dot products with an anchor and squares of rows that lie one after the other.
-struct Sums<T> {
-    dots: Vec<T>,
-    squares: Vec<T>,
-}
-
-impl<T: Real> Sums<T> {
-    fn new() -> Self {
-        Self {
-            dots: Vec::new(),
-            squares: Vec::new(),
-        }
-    }
-
-    /// Each row with its dot product and its square.
-    fn of<'s, 'a>(
-        &'s mut self,
-        anchor: &Row<'_, T>,
-        rows: Matrix<'a, T>,
-    ) -> impl Iterator<Item = (&'a [T], T, T)> + 's
-    where
-        'a: 's,
-    {
-        self.dots.resize(rows.rows(), T::zero());
-        self.squares.resize(rows.rows(), T::zero());
-        simd::table::<T>().sweep(
-            Sum::DotAndSquare,
-            anchor.values,
-            1,
-            rows.data(),
-            &mut self.dots,
-            &mut self.squares,
-        );
-        let sums = self.dots.iter().zip(&self.squares).enumerate();
-        sums.map(move |(k, (&dot, &square))| (rows.row(k), dot, square))
-    }
-}
-
-/// `anchor`'s cosines with all `rows`, which come with their dot products and squares; `value` is
-/// the logit. Fails where a value is not finite.
-fn score<'a, T: Real>(
-    anchor: &Row<'_, T>,
-    rows: impl Iterator<Item = (&'a [T], T, T)>,
-    temperature: f64,
-    scored: &mut Vec<Scored<'a, T>>,
-) -> Result<()> {
-    scored.clear();
-    for (values, dot, square) in rows {
-        let row = finite(Row::with_square(values, square))?;
-        let cosine = anchor.cosine_by(&row, || dot);
-        scored.push(Scored {
-            row,
-            cosine,
-            value: cosine / temperature,
-        });
-    }
-    Ok(())
-}
-
-fn finite<T>(row: Row<'_, T>) -> Result<Row<'_, T>> {
-    if row.norm.is_finite() {
-        return Ok(row);
-    }
-    Err(Error::invalid(
-        "embeddings",
-        "has a row without a finite length",
-    ))
 }
 
 impl<T: Real> Pass<'_, T> {
@@ -485,20 +410,4 @@ impl Present<'_> {
             };
         }
     }
-}
-
-/// Sends the weights in `value` back; the gradient rows are taken off the front of `to_rows`.
-/// Returns what is to be taken from `to_anchor` along the anchor.
-fn send<T: Real>(
-    anchor: &Row<'_, T>,
-    scored: &[Scored<'_, T>],
-    to_anchor: &mut [T],
-    to_rows: &mut &mut [T],
-) -> f64 {
-    let mut along = 0.0;
-    for scored in scored {
-        let to_row = to_rows.split_off_mut(..to_anchor.len()).unwrap_or_default();
-        along += anchor.pull(&scored.row, scored.cosine, scored.value, to_anchor, to_row);
-    }
-    along
 }

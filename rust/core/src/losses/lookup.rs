@@ -2,7 +2,7 @@
 
 use super::contract::{Call, Kind, Lookup, Loss, Outcome};
 use super::evaluate_here;
-use super::inputs::{Argument, Array, Gradients, Inputs};
+use super::inputs::{Argument, Array, Gradients, Inputs, Shape};
 use crate::batch::{Lists, check_indices, gather};
 use crate::error::{Error, Result};
 use crate::pool::Workers;
@@ -108,11 +108,56 @@ fn copied<L: Loss, T: Real>(
         gradients: gradients.transpose()?,
         reduction: lookup.reduction,
     };
-    let outcome = evaluate_here(loss, call, workers)?;
+    let shapes = copies.iter().map(|(_, shape)| shape.as_slice());
+    let outcome =
+        evaluate_here(loss, call, workers).map_err(|error| tell_of_table(error, lookup, shapes))?;
     if let Some(out) = out {
         add_up(&lists, &parts, cols, out, workers)?;
     }
     Ok(outcome)
+}
+
+/// What is wrong with copies, in terms of the table and of row numbers, which the caller knows.
+fn tell_of_table<'a, T: Real>(
+    error: Error,
+    lookup: &Lookup<'_, T>,
+    copies: impl Iterator<Item = &'a [usize]>,
+) -> Error {
+    let Error::Invalid {
+        argument,
+        mut problem,
+    } = error
+    else {
+        return error;
+    };
+    for (name, array) in numbers(lookup.inputs) {
+        let is_finite = |row: i64| {
+            let row = lookup.table.row(row as usize);
+            row.iter().all(|value| value.is_finite())
+        };
+        if let Some(row) = array.data.iter().find(|&&row| !is_finite(row)) {
+            // Where the table is the loss's only such input, methods call its rows so.
+            let name = if name == "embeddings" { "rows" } else { name };
+            return Error::invalid(
+                "embeddings",
+                format!(
+                    "has NaN or infinity in row {row}, which {name} names; remove or replace such \
+                     rows"
+                ),
+            );
+        }
+    }
+    for ((name, array), copy) in numbers(lookup.inputs).zip(copies) {
+        let (copied, given) = (
+            format!("has shape {:?}", Shape(copy)),
+            format!("has shape {:?}", Shape(array.shape)),
+        );
+        if argument == name && problem.starts_with(&copied) {
+            problem.replace_range(..copied.len(), &given);
+        }
+        problem = problem.replace(&format!("{name} {copied}"), &format!("{name} {given}"));
+    }
+    Error::Invalid { argument, problem }
 }
 
 /// Overwrites each row of `out` with the sum of the rows of `parts` whose number it is.

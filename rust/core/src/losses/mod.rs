@@ -214,12 +214,12 @@ pub fn run<T: Element>(
         reduction,
     };
     let outcome = (T::functions(entry).evaluate)(&options, call, workers)?;
+    // A sum of nothing is -0, which adding 0 makes 0.
+    let reduce = |total: f64| vec![total * reduction.weight(outcome.counted) + 0.0];
     let values = match (outcome.values, reduction) {
         (Values::Items(items), Reduction::None) => items,
-        (Values::Items(items), _) => {
-            vec![items.iter().sum::<f64>() * reduction.weight(outcome.counted)]
-        }
-        (Values::Total(total), _) => vec![total * reduction.weight(outcome.counted)],
+        (Values::Items(items), _) => reduce(items.iter().sum()),
+        (Values::Total(total), _) => reduce(total),
     };
     Ok(Reduced {
         values,

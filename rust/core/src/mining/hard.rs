@@ -3,6 +3,7 @@
 //! Anchors are taken in blocks, the pool in tiles; one product a pair of them gives a tile of
 //! similarities, of which each anchor keeps what its strategy asks for.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -13,6 +14,8 @@ use super::question::{Positives, Question, Settings, Similarity};
 use super::search::Search;
 use crate::error::{Error, Result};
 use crate::linalg::gemm::{Strided, gemm};
+use crate::linalg::unit::plain_rows;
+use crate::matrix::Matrix;
 use crate::pool::Workers;
 use crate::real::Real;
 use crate::simd::{self, Elementwise, elementwise};
@@ -183,12 +186,40 @@ impl Mined {
 /// Chooses up to `k` distinct negatives for every anchor.
 ///
 /// The result depends on `seed`, not on the number of threads.
-pub fn mine<T: Real>(
+pub fn mine<'a, T: Real>(
+    workers: &Workers<'_>,
+    question: &Question<'a, T>,
+    settings: &Settings,
+) -> Result<Mined> {
+    question.check()?;
+    let plain = |rows: Matrix<'a, T>| match settings.similarity {
+        Similarity::Dot => Ok(Cow::Borrowed(rows.data())),
+        Similarity::Cosine => plain_rows(rows, workers),
+    };
+    let (anchors, pool) = (plain(question.anchors)?, plain(question.pool)?);
+    let positives = match question.positives {
+        Positives::Vectors(rows) => Some(plain(rows)?),
+        _ => None,
+    };
+    let like = |data, rows: Matrix<'a, T>| Matrix::new(data, rows.rows(), rows.cols());
+    let question = &Question {
+        anchors: like(&anchors, question.anchors)?,
+        pool: like(&pool, question.pool)?,
+        positives: match (question.positives, &positives) {
+            (Positives::Vectors(rows), Some(data)) => Positives::Vectors(like(data, rows)?),
+            (other, _) => other,
+        },
+        ..*question
+    };
+    mine_plain(workers, question, settings)
+}
+
+/// As [`mine`], of vectors whose dot products and inverse lengths are finite.
+fn mine_plain<T: Real>(
     workers: &Workers<'_>,
     question: &Question<'_, T>,
     settings: &Settings,
 ) -> Result<Mined> {
-    question.check()?;
     let count = question.anchors.rows();
     let pool = question.pool;
     let values = count.saturating_mul(settings.k);
@@ -239,7 +270,6 @@ pub fn mine<T: Real>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matrix::Matrix;
     use crate::mining::{Skip, Strategy};
     use crate::rng::Stream;
 

@@ -95,7 +95,8 @@ impl<T: Real> Elementwise for &mut Piece<'_, T> {
     }
 }
 
-/// Fails unless lengths fit each other and every row listed is one.
+/// Fails unless lengths fit each other, every row listed is one, and gradients of a row that is
+/// listed several times have a finite sum.
 pub fn check<T: Real>(tables: &[Table<'_, T>]) -> Result<()> {
     for table in tables {
         let values = table.weights.len();
@@ -110,13 +111,52 @@ pub fn check<T: Real>(tables: &[Table<'_, T>]) -> Result<()> {
             ));
         }
         check_indices(table.rows, count, "rows")?;
+        check_sums(table)?;
+    }
+    Ok(())
+}
+
+fn check_sums<T: Real>(table: &Table<'_, T>) -> Result<()> {
+    let is_rising = table.rows.windows(2).all(|pair| pair[0] < pair[1]);
+    let largest = || {
+        table
+            .gradient
+            .iter()
+            .fold(T::zero(), |top, x| top.max(x.abs()))
+    };
+    if is_rising || (largest() * T::of(table.rows.len() as f64)).is_finite() {
+        return Ok(());
+    }
+    let mut order: Vec<Entry> = table
+        .rows
+        .iter()
+        .map(|&row| row as usize)
+        .zip(0..)
+        .collect();
+    order.sort_unstable();
+    for same in order.chunk_by(|a, b| a.0 == b.0) {
+        let mut sum = vec![T::zero(); table.cols];
+        for &(_, place) in same {
+            let more = &table.gradient[place * table.cols..(place + 1) * table.cols];
+            sum.iter_mut().zip(more).for_each(|(sum, &x)| *sum += x);
+        }
+        if sum.iter().any(|x| !x.is_finite()) {
+            return Err(Error::invalid(
+                "gradients",
+                format!(
+                    "of row {} add up to infinity where it is listed {} times; clip them",
+                    same[0].0,
+                    same.len()
+                ),
+            ));
+        }
     }
     Ok(())
 }
 
 /// Moves the listed rows of every table by step number `steps`, counted from 1.
 ///
-/// Gradients must be finite, and so must their sums over a row: see [`super::first_not_finite`].
+/// Gradients must be finite: see [`super::first_not_finite`].
 pub fn step<T: Real>(
     workers: &Workers<'_>,
     rule: &Adam,
@@ -316,5 +356,30 @@ mod tests {
             assert!(step(&Workers::serial(), &RULE, 1, vec![table]).is_err());
             assert_eq!(state.weights, before);
         }
+    }
+
+    #[test]
+    fn sums_beyond_the_range_change_nothing() {
+        let mut state = State::new(12);
+        let before = state.weights.clone();
+        let mut take = |gradient: &[f32]| {
+            let table = Table {
+                weights: &mut state.weights,
+                first_moment: &mut state.first,
+                second_moment: &mut state.second,
+                cols: 3,
+                rows: &[2, 0, 2],
+                gradient,
+                lr: 0.1,
+                weight_decay: 0.0,
+            };
+            check(&[table])
+        };
+        let large = [3e38; 9];
+        assert!(take(&large).unwrap_err().to_string().contains("row 2"));
+        let mut opposite = large;
+        opposite[6..].fill(-3e38);
+        assert!(take(&opposite).is_ok());
+        assert_eq!(state.weights, before);
     }
 }

@@ -1,11 +1,14 @@
 //! The most similar nodes among those at some distance in the graph.
 
+use std::borrow::Cow;
+
 use super::hops::{Distances, Found, Searchers, TOGETHER};
 use super::shortlist::Shortlist;
 use crate::batch::check_indices;
 use crate::error::{Error, Result};
 use crate::graph::csr::Csr;
 use crate::linalg::gemm::{Strided, gemm};
+use crate::linalg::unit::plain_rows;
 use crate::matrix::Matrix;
 use crate::metric::norm;
 use crate::mining::{Similarity, Skip};
@@ -232,6 +235,11 @@ pub fn mine<T: Real>(
             ),
         ));
     }
+    let plain = match wanted.similarity {
+        Similarity::Dot => Cow::Borrowed(vectors.data()),
+        Similarity::Cosine => plain_rows(vectors, workers)?,
+    };
+    let vectors = Matrix::new(&plain, vectors.rows(), vectors.cols())?;
     let inverse = (0..vectors.rows())
         .map(|row| match wanted.similarity {
             Similarity::Dot => T::one(),
