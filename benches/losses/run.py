@@ -2,10 +2,12 @@
 
 import json
 import os
+import time
 
 from processes import Worker
 
 PINNED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RUVECTOR_NUM_THREADS")
+PAUSE = 0.5  # seconds
 
 
 def start(case, side, threads, log):
@@ -34,6 +36,8 @@ def measure(case, threads, *, sides, log, say):
                 worker.stop()
         for _ in range(case.rounds):
             for side, worker in workers.items():
+                # Threads of the side before may spin for a while, waiting for more work.
+                time.sleep(PAUSE)
                 answer = worker.ask("time")
                 if "error" in answer:
                     figures[side] = answer
