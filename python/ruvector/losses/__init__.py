@@ -41,10 +41,11 @@ from ruvector.losses.neighbors import (
     MultiHopGradients,
     NeighborContrastiveLoss,
 )
-from ruvector.losses.norm import NormGradients, NormLoss, project_to_sphere
-from ruvector.losses.orthogonality import OrthogonalityGradients, OrthogonalityLoss
+from ruvector.losses.norm import NormLoss, project_to_sphere
+from ruvector.losses.orthogonality import OrthogonalityLoss
 from ruvector.losses.profile import TemperatureProfile, temperature_profile
-from ruvector.losses.sparsity import SparsityGradients, SparsityLoss
+from ruvector.losses.rows import RowGradients
+from ruvector.losses.sparsity import SparsityLoss
 from ruvector.losses.tasks import (
     EdgeBCEGradients,
     EdgeBCELoss,
@@ -101,12 +102,10 @@ __all__ = [
     "NeighborContrastiveLoss",
     "NodeClassificationGradients",
     "NodeClassificationLoss",
-    "NormGradients",
     "NormLoss",
-    "OrthogonalityGradients",
     "OrthogonalityLoss",
     "Reduction",
-    "SparsityGradients",
+    "RowGradients",
     "SparsityLoss",
     "TemperatureProfile",
     "TripletGradients",

@@ -1,8 +1,7 @@
 """Rows of a given length."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,19 +9,14 @@ import numpy.typing as npt
 from ruvector import _core
 from ruvector.arrays import as_floats, check_real
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
-from ruvector.losses._base import Array, IndexedGradients, Loss, LossResult, Reduction, Value
+from ruvector.losses._base import Array, Reduction
+from ruvector.losses.rows import RowLoss
 
-__all__ = ["NormGradients", "NormLoss", "project_to_sphere"]
-
-
-class NormGradients(NamedTuple):
-    """Gradient of :class:`NormLoss`, of its input's shape and dtype."""
-
-    embeddings: Array
+__all__ = ["NormLoss", "project_to_sphere"]
 
 
 @dataclass(frozen=True)
-class NormLoss(Loss):
+class NormLoss(RowLoss):
     """Rows have a given Euclidean length: ``(‖z_i‖ - target)²`` a row [1]_.
 
     The gradient is ``2 (1 - target/‖z_i‖) z_i``, and 0 where z_i is. It does not keep rows from
@@ -60,67 +54,6 @@ class NormLoss(Loss):
 
     target: float = 1.0
     reduction: Reduction = "mean"
-
-    def __call__(self, embeddings: npt.ArrayLike) -> Value:
-        """Return the loss.
-
-        Parameters
-        ----------
-        embeddings : array_like of float, shape (n, d)
-
-        Returns
-        -------
-        float, or ndarray of float64 with shape (n,)
-
-        Raises
-        ------
-        InvalidArgumentError
-            Another number of dimensions, no columns, NaN or infinity.
-        InvalidTypeError
-            An array of a wrong dtype.
-        """
-        return self._value(embeddings)
-
-    def value_and_grad(
-        self, embeddings: npt.ArrayLike, *, out: Sequence[Array | None] | None = None
-    ) -> LossResult[NormGradients]:
-        """Return the loss, bit for bit as calling gives it, and the gradient.
-
-        Parameters
-        ----------
-        embeddings
-            As for calling the loss.
-        out : sequence of ndarray, optional
-            One array to write the gradient to, of the embeddings' shape and dtype. After an
-            exception its content is undefined.
-
-        Returns
-        -------
-        LossResult
-            ``value, gradients``, with the number of rows as ``active``.
-        """
-        return self._value_and_grad(NormGradients, out, embeddings)
-
-    def value_and_grad_indexed(
-        self, embeddings: npt.ArrayLike, rows: npt.ArrayLike, *, out: Array | None = None
-    ) -> LossResult[IndexedGradients]:
-        """Return the loss on rows of one table and the table's gradient.
-
-        Parameters
-        ----------
-        embeddings : array_like of float, shape (n, d)
-            The table.
-        rows : array_like of int, shape (B,)
-            Rows of the table, any number of times.
-        out : ndarray, optional
-            Array of the table's shape and dtype that is overwritten with the gradient.
-
-        Returns
-        -------
-        LossResult
-            Its gradients have the one field ``embeddings``, shape (n, d).
-        """
-        return self._value_and_grad_indexed(embeddings, out, rows)
 
 
 def project_to_sphere(

@@ -167,14 +167,16 @@ impl Rows {
 
     /// What [`Rows::sweep`] wants beside the moves.
     pub fn lookup_after(&self, moves: &[Move]) -> Result<Option<Lookup>> {
-        if moves.is_empty() || !self.lookup.is_run() {
+        if moves.is_empty() {
             return Ok(None);
         }
-        let mut ids = self.ids[..self.staying()].to_vec();
-        for step in moves {
-            ids[step.to as usize] = self.ids[step.from as usize];
-        }
-        self.lookup.moved(&ids)
+        self.lookup.moved(|| {
+            let mut ids = self.ids[..self.staying()].to_vec();
+            for step in moves {
+                ids[step.to as usize] = self.ids[step.from as usize];
+            }
+            ids
+        })
     }
 
     /// Carries out [`Rows::moves`] and forgets the hidden rows. No row may be pending. `lookup` is

@@ -131,18 +131,15 @@ impl Lookup {
         }
     }
 
-    /// Whether ids count the rows, which rows that move will end.
-    pub fn is_run(&self) -> bool {
-        matches!(self.0, Run { .. })
-    }
-
     /// What takes its place once rows have moved, so that they have these ids; none where
     /// it can follow them.
-    pub fn moved(&self, ids: &[i64]) -> Result<Option<Self>> {
-        match &self.0 {
-            Run { .. } => tabled(ids, ids.len(), |_| false).map(|table| Some(Self(Table(table)))),
-            Table(_) => Ok(None),
+    pub fn moved(&self, ids: impl FnOnce() -> Vec<i64>) -> Result<Option<Self>> {
+        if let Table(_) = &self.0 {
+            return Ok(None);
         }
+        let ids = ids();
+        let table = tabled(&ids, ids.len(), |_| false)?;
+        Ok(Some(Self(Table(table))))
     }
 
     /// Whether it leads to as many rows as there are, of which `live` are not hidden.
