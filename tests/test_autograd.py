@@ -14,7 +14,7 @@ RNG = np.random.default_rng(0)
 SPARSE = CSR.from_dense(RNG.standard_normal((5, 4)) * (RNG.random((5, 4)) < 0.5))
 #: Row 2 names nothing, and row 3 of the operand is named by nobody.
 GAPPED = CSR([0, 2, 3, 3, 6], [0, 2, 1, 0, 1, 2], None, (4, 4))
-PLUMBING = {"Variable", "backward", "constant", "record"}
+PLUMBING = {"Variable", "backward", "constant", "gradients", "record"}
 
 
 def _normal(*shape):
@@ -114,6 +114,8 @@ CASES = {
     "scatter_add": (lambda x: ops.scatter_add(x, np.array([3, 0, 3, 3, 1]), 5), [_normal(5, 3)]),
     "gather-none": (lambda x: ops.gather(x, np.array([], np.int64)), [_normal(5, 3)]),
     "reshape": (lambda x: ops.reshape(x, (2, 2, -1)), [_normal(4, 3)]),
+    "broadcast_to": (lambda x: ops.broadcast_to(x, (2, 4, 3)), [_normal(4, 1)]),
+    "sum_to": (lambda x: ops.sum_to(x, (4, 1)), [_normal(2, 4, 3)]),
     "concat": (lambda *x: ops.concat(x), [_normal(4, 3), _normal(4, 1), _normal(4, 2)]),
     "normalize_rows": (ops.normalize_rows, [_normal(4, 3)]),
     "standardize": (ops.standardize, [_normal(6, 3)]),

@@ -37,7 +37,7 @@ PYTHON = (
     "heads | losses | mining | index",
     "optim | schedules",
     "autograd",
-    "curriculum | weighting",
+    "curriculum | meta | weighting",
     "encoders",
     "metrics | probe",
     "evaluation",

@@ -4,7 +4,8 @@ A :class:`Variable` holds an array and remembers which operation made it from wh
 :func:`backward` walks back from one of them and adds up gradients. An operation is a function
 that computes its value with NumPy or a kernel and says, in a closure, how the gradient of its
 result becomes gradients of its inputs; :func:`record` shows one. A function that calls operations
-needs no gradient of its own.
+needs no gradient of its own. :func:`gradients` writes the way back in operations too, where these
+allow it, for second derivatives.
 """
 
 from ruvector.autograd.elementwise import (
@@ -42,14 +43,24 @@ from ruvector.autograd.rows import (
     total,
 )
 from ruvector.autograd.segments import segment_max, segment_mean, segment_softmax, segment_sum
-from ruvector.autograd.shapes import concat, gather, reshape, scatter_add, take_slice, transpose
-from ruvector.autograd.variable import Variable, backward, constant, record
+from ruvector.autograd.shapes import (
+    broadcast_to,
+    concat,
+    gather,
+    reshape,
+    scatter_add,
+    sum_to,
+    take_slice,
+    transpose,
+)
+from ruvector.autograd.variable import Variable, backward, constant, gradients, record
 
 __all__ = [
     "Variable",
     "add",
     "backward",
     "bilinear",
+    "broadcast_to",
     "concat",
     "constant",
     "divide",
@@ -58,6 +69,7 @@ __all__ = [
     "elu",
     "exp",
     "gather",
+    "gradients",
     "layer_norm",
     "leaky_relu",
     "log",
@@ -83,6 +95,7 @@ __all__ = [
     "sparse_matmul",
     "standardize",
     "subtract",
+    "sum_to",
     "take_slice",
     "tanh",
     "total",

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ruvector.arrays import check_real
-from ruvector.autograd.variable import Variable, record
+from ruvector.autograd.shapes import sum_to, unbroadcast
+from ruvector.autograd.variable import Variable, constant, record
 
 __all__ = [
     "add",
@@ -33,14 +34,20 @@ Array = npt.NDArray[Any]
 def add(a: Variable, b: Variable) -> Variable:
     """Return ``a + b`` under NumPy's broadcasting."""
     return record(
-        a.value + b.value, [a, b], lambda g: [unbroadcast(g, a.shape), unbroadcast(g, b.shape)]
+        a.value + b.value,
+        [a, b],
+        lambda g: [unbroadcast(g, a.shape), unbroadcast(g, b.shape)],
+        lambda g: [sum_to(g, a.shape), sum_to(g, b.shape)],
     )
 
 
 def subtract(a: Variable, b: Variable) -> Variable:
     """Return ``a - b`` under NumPy's broadcasting."""
     return record(
-        a.value - b.value, [a, b], lambda g: [unbroadcast(g, a.shape), -unbroadcast(g, b.shape)]
+        a.value - b.value,
+        [a, b],
+        lambda g: [unbroadcast(g, a.shape), -unbroadcast(g, b.shape)],
+        lambda g: [sum_to(g, a.shape), sum_to(scale(g, -1), b.shape)],
     )
 
 
@@ -53,7 +60,13 @@ def multiply(a: Variable, b: Variable) -> Variable:
             unbroadcast(g * a.value, b.shape) if b.needs_grad else None,
         ]
 
-    return record(a.value * b.value, [a, b], pullback)
+    def again(g: Variable) -> list[Variable | None]:
+        return [
+            sum_to(multiply(g, b), a.shape) if a.needs_grad else None,
+            sum_to(multiply(g, a), b.shape) if b.needs_grad else None,
+        ]
+
+    return record(a.value * b.value, [a, b], pullback, again)
 
 
 def divide(a: Variable, b: Variable) -> Variable:
@@ -67,30 +80,41 @@ def divide(a: Variable, b: Variable) -> Variable:
             -unbroadcast(share * value, b.shape) if b.needs_grad else None,
         ]
 
-    return record(value, [a, b], pullback)
+    def again(g: Variable) -> list[Variable | None]:
+        share = divide(g, b)
+        return [
+            sum_to(share, a.shape) if a.needs_grad else None,
+            sum_to(scale(multiply(share, divide(a, b)), -1), b.shape) if b.needs_grad else None,
+        ]
+
+    return record(value, [a, b], pullback, again)
 
 
 def scale(x: Variable, factor: float) -> Variable:
     """Return ``factor * x``."""
     typed = x.value.dtype.type(factor)
-    return record(x.value * typed, [x], lambda g: [g * typed])
+    return record(x.value * typed, [x], lambda g: [g * typed], lambda g: [scale(g, factor)])
 
 
 def exp(x: Variable) -> Variable:
     """Return e to the power of `x`."""
     value = np.exp(x.value)
-    return record(value, [x], lambda g: [g * value])
+    return record(value, [x], lambda g: [g * value], lambda g: [multiply(g, exp(x))])
 
 
 def log(x: Variable) -> Variable:
     """Return the natural logarithm of `x`, which must be positive."""
-    return record(np.log(x.value), [x], lambda g: [g / x.value])
+    return record(np.log(x.value), [x], lambda g: [g / x.value], lambda g: [divide(g, x)])
 
 
 def relu(x: Variable) -> Variable:
     """Return ``max(x, 0)``; the derivative at 0 is 0."""
     positive = x.value > 0
-    return record(np.maximum(x.value, 0), [x], lambda g: [g * positive])
+
+    def again(g: Variable) -> list[Variable]:
+        return [multiply(g, constant(positive.astype(g.value.dtype)))]
+
+    return record(np.maximum(x.value, 0), [x], lambda g: [g * positive], again)
 
 
 def leaky_relu(x: Variable, slope: float = 0.01) -> Variable:
@@ -101,7 +125,12 @@ def leaky_relu(x: Variable, slope: float = 0.01) -> Variable:
     Maas, Hannun and Ng (2013), "Rectifier Nonlinearities Improve Neural Network Acoustic Models".
     """
     factors = _sides(x.value > 0, x.value.dtype.type(slope))
-    return record(x.value * factors, [x], lambda g: [g * factors])
+    return record(
+        x.value * factors,
+        [x],
+        lambda g: [g * factors],
+        lambda g: [multiply(g, constant(factors))],
+    )
 
 
 def prelu(x: Variable, slope: Variable) -> Variable:
@@ -138,13 +167,23 @@ def sigmoid(x: Variable) -> Variable:
     half = x.value.dtype.type(0.5)
     value = np.tanh(half * x.value)
     value = half * value + half
-    return record(value, [x], lambda g: [g * value * (1 - value)])
+
+    def again(g: Variable) -> list[Variable]:
+        y = sigmoid(x)
+        return [multiply(g, subtract(y, multiply(y, y)))]
+
+    return record(value, [x], lambda g: [g * value * (1 - value)], again)
 
 
 def tanh(x: Variable) -> Variable:
     """Return the hyperbolic tangent of `x`."""
     value = np.tanh(x.value)
-    return record(value, [x], lambda g: [g * (1 - value * value)])
+
+    def again(g: Variable) -> list[Variable]:
+        y = tanh(x)
+        return [subtract(g, multiply(g, multiply(y, y)))]
+
+    return record(value, [x], lambda g: [g * (1 - value * value)], again)
 
 
 def dropout(x: Variable, rate: float, *, rng: np.random.Generator | None) -> Variable:
@@ -159,7 +198,9 @@ def dropout(x: Variable, rate: float, *, rng: np.random.Generator | None) -> Var
         return x
     kept = (rng.random(x.shape, dtype=np.float32) >= rate).astype(x.value.dtype)
     kept /= x.value.dtype.type(1 - rate)
-    return record(x.value * kept, [x], lambda g: [g * kept])
+    return record(
+        x.value * kept, [x], lambda g: [g * kept], lambda g: [multiply(g, constant(kept))]
+    )
 
 
 def _sides(positive: npt.NDArray[np.bool_], below: Any) -> Array:
@@ -171,15 +212,3 @@ def _sides(positive: npt.NDArray[np.bool_], below: Any) -> Array:
     factors: Array = np.multiply(~positive, below, dtype=below.dtype)
     factors += positive
     return factors
-
-
-def unbroadcast(gradient: Array, shape: tuple[int, ...]) -> Array:
-    """Sum `gradient` over the axes along which an operand of `shape` was repeated."""
-    if gradient.shape == shape:
-        return gradient
-    extra = gradient.ndim - len(shape)
-    repeated = tuple(
-        i + extra for i, n in enumerate(shape) if n == 1 and gradient.shape[i + extra] != 1
-    )
-    summed: Array = gradient.sum(axis=tuple(range(extra)) + repeated, keepdims=True)
-    return summed.reshape(shape)

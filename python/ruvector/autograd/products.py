@@ -12,6 +12,7 @@ from ruvector import _core, linalg
 from ruvector.arrays import check_int
 from ruvector.autograd.elementwise import multiply
 from ruvector.autograd.rows import total
+from ruvector.autograd.shapes import transpose
 from ruvector.autograd.variable import Variable, record
 from ruvector.errors import InvalidArgumentError
 
@@ -33,7 +34,13 @@ def matmul(a: Variable, b: Variable) -> Variable:
             linalg.matmul(a.value, g, transpose_a=True) if b.needs_grad else None,
         ]
 
-    return record(linalg.matmul(a.value, b.value), [a, b], pullback)
+    def again(g: Variable) -> list[Variable | None]:
+        return [
+            matmul(g, transpose(b)) if a.needs_grad else None,
+            matmul(transpose(a), g) if b.needs_grad else None,
+        ]
+
+    return record(linalg.matmul(a.value, b.value), [a, b], pullback, again)
 
 
 def bilinear(a: Variable, weight: Variable, b: Variable) -> Variable:
@@ -43,7 +50,9 @@ def bilinear(a: Variable, weight: Variable, b: Variable) -> Variable:
 
 def sparse_matmul(matrix: CSR, x: Variable) -> Variable:
     """Return ``matrix @ x`` for a constant sparse (n, k) and a dense (k, m)."""
-    return record(matrix @ x.value, [x], lambda g: [matrix.T @ g])
+    return record(
+        matrix @ x.value, [x], lambda g: [matrix.T @ g], lambda g: [sparse_matmul(matrix.T, g)]
+    )
 
 
 def weighted_matmul(pattern: CSR, weights: Variable, x: Variable) -> Variable:

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from ruvector import _core
 from ruvector.autograd.checks import check_dtype, check_matrix, check_vector
+from ruvector.autograd.elementwise import multiply, scale, subtract
+from ruvector.autograd.shapes import broadcast_to, reshape
 from ruvector.autograd.variable import Variable, record
 
 __all__ = [
@@ -32,7 +34,9 @@ def total(x: Variable, axis: int | None = None) -> Variable:
         wide = g if axis is None else np.expand_dims(g, axis)
         return [np.broadcast_to(wide, x.shape)]
 
-    return record(np.asarray(x.value.sum(axis=axis)), [x], pullback)
+    return record(
+        np.asarray(x.value.sum(axis=axis)), [x], pullback, lambda g: [_spread(g, x, axis)]
+    )
 
 
 def mean(x: Variable, axis: int | None = None) -> Variable:
@@ -43,21 +47,35 @@ def mean(x: Variable, axis: int | None = None) -> Variable:
         wide = g if axis is None else np.expand_dims(g, axis)
         return [np.broadcast_to(wide / x.value.dtype.type(count), x.shape)]
 
-    return record(np.asarray(x.value.mean(axis=axis)), [x], pullback)
+    return record(
+        np.asarray(x.value.mean(axis=axis)),
+        [x],
+        pullback,
+        lambda g: [scale(_spread(g, x, axis), 1 / count)],
+    )
 
 
 def softmax(x: Variable) -> Variable:
     """Return ``exp(x)`` scaled to sum 1 along the last axis; large values do not overflow."""
     value = np.exp(x.value - x.value.max(axis=-1, keepdims=True))
     value /= value.sum(axis=-1, keepdims=True)
-    return record(value, [x], lambda g: [value * (g - _along(g, value))])
+
+    def again(g: Variable) -> list[Variable]:
+        y = softmax(x)
+        return [multiply(y, subtract(g, _column(total(multiply(g, y), axis=-1))))]
+
+    return record(value, [x], lambda g: [value * (g - _along(g, value))], again)
 
 
 def log_softmax(x: Variable) -> Variable:
     """Return the logarithm of :func:`softmax`, which keeps its gradient where that is tiny."""
     shifted = x.value - x.value.max(axis=-1, keepdims=True)
     value = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return record(value, [x], lambda g: [g - np.exp(value) * g.sum(axis=-1, keepdims=True)])
+
+    def again(g: Variable) -> list[Variable]:
+        return [subtract(g, multiply(softmax(x), _column(total(g, axis=-1))))]
+
+    return record(value, [x], lambda g: [g - np.exp(value) * g.sum(axis=-1, keepdims=True)], again)
 
 
 def logsumexp(x: Variable) -> Variable:
@@ -66,7 +84,12 @@ def logsumexp(x: Variable) -> Variable:
     powers = np.exp(x.value - top)
     sums = powers.sum(axis=-1, keepdims=True)
     value = (top + np.log(sums))[..., 0]
-    return record(value, [x], lambda g: [g[..., None] * (powers / sums)])
+    return record(
+        value,
+        [x],
+        lambda g: [g[..., None] * (powers / sums)],
+        lambda g: [multiply(_column(g), softmax(x))],
+    )
 
 
 def layer_norm(x: Variable, scale: Variable, shift: Variable, *, eps: float = 1e-5) -> Variable:
@@ -124,6 +147,16 @@ def standardize(x: Variable, *, eps: float = 1e-5) -> Variable:
         return [inverse * (g - g.mean(axis=0) - value * (g * value).mean(axis=0))]
 
     return record(value, [x], pullback)
+
+
+def _spread(g: Variable, x: Variable, axis: int | None) -> Variable:
+    """Give every value the gradient of the sum it went into."""
+    wide = () if axis is None else np.expand_dims(g.value, axis).shape
+    return broadcast_to(reshape(g, wide), x.shape)
+
+
+def _column(x: Variable) -> Variable:
+    return reshape(x, (*x.shape, 1))
 
 
 def _along(g: Array, y: Array) -> Array:

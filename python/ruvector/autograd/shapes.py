@@ -14,26 +14,80 @@ from ruvector.autograd.checks import check_rows
 from ruvector.autograd.variable import Variable, record
 from ruvector.errors import InvalidArgumentError
 
-__all__ = ["concat", "gather", "reshape", "scatter_add", "take_slice", "transpose"]
+__all__ = [
+    "broadcast_to",
+    "concat",
+    "gather",
+    "reshape",
+    "scatter_add",
+    "sum_to",
+    "take_slice",
+    "transpose",
+]
 
 Array = npt.NDArray[Any]
 
 
 def reshape(x: Variable, shape: tuple[int, ...]) -> Variable:
     """Return the same values in another shape."""
-    return record(x.value.reshape(shape), [x], lambda g: [g.reshape(x.shape)])
+    return record(
+        x.value.reshape(shape),
+        [x],
+        lambda g: [g.reshape(x.shape)],
+        lambda g: [reshape(g, x.shape)],
+    )
 
 
 def transpose(x: Variable) -> Variable:
     """Return `x` with its axes in reverse order."""
-    return record(x.value.T, [x], lambda g: [g.T])
+    return record(x.value.T, [x], lambda g: [g.T], lambda g: [transpose(g)])
+
+
+def broadcast_to(x: Variable, shape: tuple[int, ...]) -> Variable:
+    """Return `x` repeated to `shape` by NumPy's rules."""
+    return record(
+        np.broadcast_to(x.value, shape),
+        [x],
+        lambda g: [unbroadcast(g, x.shape)],
+        lambda g: [sum_to(g, x.shape)],
+    )
+
+
+def sum_to(x: Variable, shape: tuple[int, ...]) -> Variable:
+    """Sum `x` over the axes along which something of `shape` was repeated to its shape."""
+    return record(
+        unbroadcast(x.value, shape),
+        [x],
+        lambda g: [np.broadcast_to(g, x.shape)],
+        lambda g: [broadcast_to(g, x.shape)],
+    )
+
+
+def unbroadcast(gradient: Array, shape: tuple[int, ...]) -> Array:
+    """Sum `gradient` over the axes along which an operand of `shape` was repeated."""
+    if gradient.shape == shape:
+        return gradient
+    extra = gradient.ndim - len(shape)
+    repeated = tuple(
+        i + extra for i, n in enumerate(shape) if n == 1 and gradient.shape[i + extra] != 1
+    )
+    summed: Array = gradient.sum(axis=tuple(range(extra)) + repeated, keepdims=True)
+    return summed.reshape(shape)
 
 
 def concat(parts: Sequence[Variable]) -> Variable:
     """Join (n, d_i) variables along their columns."""
     ends = np.cumsum([part.shape[1] for part in parts])[:-1]
     value = np.concatenate([part.value for part in parts], axis=1)
-    return record(value, parts, lambda g: np.split(g, ends, axis=1))
+    begins = [0, *ends]
+
+    def again(g: Variable) -> list[Variable]:
+        return [
+            take_slice(g, (slice(None), slice(begin, begin + part.shape[1])))
+            for begin, part in zip(begins, parts, strict=True)
+        ]
+
+    return record(value, parts, lambda g: np.split(g, ends, axis=1), again)
 
 
 def take_slice(x: Variable, key: slice | tuple[slice | int, ...]) -> Variable:
@@ -71,7 +125,12 @@ def gather(x: Variable, rows: npt.NDArray[np.int64]) -> Variable:
         _core.scatter_add(index, _matrix(g), gradient)
         return [gradient.reshape(x.shape)]
 
-    return record(value.reshape((len(index), *x.shape[1:])), [x], pullback)
+    return record(
+        value.reshape((len(index), *x.shape[1:])),
+        [x],
+        pullback,
+        lambda g: [scatter_add(g, index, len(flat))],
+    )
 
 
 def scatter_add(x: Variable, rows: npt.NDArray[np.int64], count: int) -> Variable:
@@ -90,7 +149,9 @@ def scatter_add(x: Variable, rows: npt.NDArray[np.int64], count: int) -> Variabl
         _core.gather(_matrix(g), index, gradient)
         return [gradient.reshape(x.shape)]
 
-    return record(value.reshape((len(value), *x.shape[1:])), [x], pullback)
+    return record(
+        value.reshape((len(value), *x.shape[1:])), [x], pullback, lambda g: [gather(g, index)]
+    )
 
 
 def _matrix(x: Array) -> Array:

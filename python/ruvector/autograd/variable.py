@@ -10,13 +10,16 @@ import numpy.typing as npt
 
 from ruvector.errors import InvalidArgumentError
 
-__all__ = ["Variable", "backward", "constant", "record"]
+__all__ = ["Variable", "backward", "constant", "gradients", "record"]
 
 Array = npt.NDArray[Any]
 
 #: From the gradient of a result to the gradients of its inputs, in their order. Only the entries
 #: of inputs that need one are read.
 Pullback = Callable[[Array], Sequence["Array | None"]]
+
+#: The same on variables, written with operations, so that its result can be differentiated again.
+PullbackAgain = Callable[["Variable"], Sequence["Variable | None"]]
 
 
 class Variable:
@@ -35,7 +38,7 @@ class Variable:
         Set by :func:`backward`; same shape and dtype as `value`.
     """
 
-    __slots__ = ("_inputs", "_pullback", "grad", "needs_grad", "value")
+    __slots__ = ("_again", "_inputs", "_pullback", "grad", "needs_grad", "value")
 
     def __init__(self, value: Array, *, needs_grad: bool = True) -> None:
         self.value = value
@@ -43,6 +46,7 @@ class Variable:
         self.grad: Array | None = None
         self._inputs: tuple[Variable, ...] = ()
         self._pullback: Pullback | None = None
+        self._again: PullbackAgain | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -57,7 +61,12 @@ def constant(value: Array) -> Variable:
     return Variable(value, needs_grad=False)
 
 
-def record(value: Array, inputs: Sequence[Variable], pullback: Pullback) -> Variable:
+def record(
+    value: Array,
+    inputs: Sequence[Variable],
+    pullback: Pullback,
+    again: PullbackAgain | None = None,
+) -> Variable:
     """Return `value` as the result of an operation on `inputs`.
 
     Parameters
@@ -69,6 +78,9 @@ def record(value: Array, inputs: Sequence[Variable], pullback: Pullback) -> Vari
     pullback : callable
         Takes the gradient of `value` and returns one gradient (or None) an input. It must not
         change what it is given.
+    again : callable, optional
+        The same written with operations on variables, for second derivatives; without it
+        :func:`gradients` refuses to pass through the operation.
 
     Examples
     --------
@@ -87,6 +99,7 @@ def record(value: Array, inputs: Sequence[Variable], pullback: Pullback) -> Vari
     if result.needs_grad:
         result._inputs = tuple(inputs)
         result._pullback = pullback
+        result._again = again
     return result
 
 
@@ -127,6 +140,65 @@ def backward(output: Variable, gradient: Array | None = None) -> None:
                 source.grad = part if source.grad is None else source.grad + part
         if variable is not output:
             variable.grad = None
+
+
+def gradients(output: Variable, inputs: Sequence[Variable]) -> list[Variable]:
+    """Return the gradient of a scalar as variables, which can be differentiated in turn.
+
+    Nothing is set: unlike :func:`backward`, this is itself a program of operations. What ``grad``
+    of its result is, after :func:`backward` of a function of it, is a product with second
+    derivatives.
+
+    Parameters
+    ----------
+    output : Variable
+        A scalar.
+    inputs : sequence of Variable
+        With respect to what; one that `output` does not depend on gets zeros.
+
+    Returns
+    -------
+    list of Variable
+        In the order of `inputs` and of their shapes.
+
+    Raises
+    ------
+    InvalidArgumentError
+        `output` is no scalar, or an operation on the way has no second derivative here, as losses
+        and fused kernels have none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ruvector.autograd import Variable, backward, gradients, multiply, total
+    >>> x = Variable(np.array([1.0, 2.0]))
+    >>> cubes = total(multiply(x, multiply(x, x)))
+    >>> (slope,) = gradients(cubes, [x])
+    >>> slope.value
+    array([ 3., 12.])
+    >>> backward(total(slope))
+    >>> x.grad
+    array([ 6., 12.])
+    """
+    from ruvector.autograd.elementwise import add  # noqa: PLC0415 - it is written on this module
+
+    if output.value.size != 1:
+        raise InvalidArgumentError(f"output has shape {output.shape} but must be a scalar")
+    found: dict[int, Variable] = {id(output): constant(np.ones_like(output.value))}
+    for variable in reversed(_topological(output)):
+        if variable._pullback is None:
+            continue
+        if variable._again is None:
+            raise InvalidArgumentError(
+                f"an operation on the way (its result has shape {variable.shape}) has no second "
+                "derivative; write it with others, or use first derivatives alone"
+            )
+        parts = variable._again(found[id(variable)])
+        for source, part in zip(variable._inputs, parts, strict=True):
+            if source.needs_grad and part is not None:
+                held = found.get(id(source))
+                found[id(source)] = part if held is None else add(held, part)
+    return [found.get(id(x)) or constant(np.zeros_like(x.value)) for x in inputs]
 
 
 def _topological(output: Variable) -> list[Variable]:
