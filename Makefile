@@ -44,7 +44,7 @@ ifneq ($(wildcard $(STAMPS)/develop),)
   endif
 endif
 
-.PHONY: help demo develop test test-torch lint wheel bench bench-index bench-losses bench-mining bench-quality clean FORCE
+.PHONY: help demo develop docs test test-torch lint wheel bench bench-index bench-losses bench-mining bench-quality clean FORCE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -69,11 +69,12 @@ test-torch: $(STAMPS)/tools ## install PyTorch apart (TORCH_INDEX: an index of C
 	.bench/torch-venv/bin/python -m pip --disable-pip-version-check --quiet install \
 	  $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") \
 	  "torch>=2.3" "numpy>=1.26" "pytest>=8.2" "pytest-benchmark>=5.0" \
-	  "hypothesis>=6.100"
+	  "hypothesis>=6.100" "scikit-learn>=1.6" "torch_geometric>=2.5"
 	.bench/torch-venv/bin/python -m pip --disable-pip-version-check --quiet install \
 	  --force-reinstall --no-deps .bench/wheels/*.whl
 	.bench/torch-venv/bin/python -m pytest $(PYTEST_ARGS) tests/test_interop_torch.py \
-	  tests/test_encoders_torch.py tests/test_schedules.py tests/test_sparse_adam.py
+	  tests/test_encoders_torch.py tests/test_interop_pyg.py tests/test_schedules.py \
+	  tests/test_sparse_adam.py
 	.bench/torch-venv/bin/python -m pytest -k torch $(PYTEST_ARGS) \
 	  tests/test_examples.py tests/test_readme.py
 
@@ -86,6 +87,9 @@ lint: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/lint ## formatting, linters, ty
 	$(PY) -m mypy.stubtest --concise --mypy-config-file pyproject.toml \
 	  --allowlist tools/stubtest_allowlist.txt ruvector._core
 	$(PY) tools/check_layers.py
+
+docs: $(STAMPS)/develop $(STAMPS)/docs ## build the documentation into site/; a warning is an error
+	$(PY) -m sphinx -W --keep-going -q -b html -d site/.doctrees docs site
 
 wheel: $(STAMPS)/tools ## build a wheel into dist/ and check what is in it
 	rm -f dist/*.whl
@@ -120,7 +124,7 @@ bench-quality: $(STAMPS)/develop ## measure the recipes on real graphs, over see
 	$(PY) benches/bench_quality.py
 
 clean: ## remove .venv, stamps, caches and everything built
-	rm -rf .venv .make .bench dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf .venv .make .bench dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
 	rm -f python/ruvector/_core.*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	cargo clean
@@ -155,7 +159,7 @@ $(STAMPS)/tools: $(STAMPS)/env pyproject.toml
 	$(PIP) "$$(sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml)" dependency-groups
 	@touch $@
 
-$(STAMPS)/test $(STAMPS)/lint: $(STAMPS)/%: $(STAMPS)/tools
+$(STAMPS)/docs $(STAMPS)/test $(STAMPS)/lint: $(STAMPS)/%: $(STAMPS)/tools
 	$(PY) -m dependency_groups -o $@.txt $*
 	$(PIP) -r $@.txt
 	@touch $@

@@ -33,9 +33,13 @@ def test_the_main_job_is_shown_in_under_twenty_lines():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
+def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch, data_file):
     """One block after the other, in one namespace, as a reader would run them."""
     monkeypatch.chdir(tmp_path)
+    for name in re.findall(r'load_npz\("(\w+\.npz)"\)', "".join(python_in(page))):
+        (tmp_path / name).symlink_to(data_file(name))
+    if any("plots" in block or "report" in block for block in python_in(page)):
+        pytest.importorskip("matplotlib")
     if any("sklearn" in block for block in python_in(page)):
         pytest.importorskip("sklearn", minversion="1.6")
     if any("torch" in block for block in python_in(page)):

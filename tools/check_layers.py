@@ -43,10 +43,11 @@ PYTHON = (
     "evaluation",
     "objectives",
     "training",
+    "plots",
     "trainer | tracking",
     "model",
     "recipes",
-    "demo | interop | plots",
+    "demo | interop | report",
     "cli",
     "__init__ | __main__",
 )

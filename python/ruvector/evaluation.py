@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ruvector.probe import linear_probe
 from ruvector.sparse import CSR
 from ruvector.splits import EdgeSplit
 
-__all__ = ["evaluate_embeddings", "index_recall", "link_scores", "probe_accuracy"]
+__all__ = ["evaluate_embeddings", "index_recall", "link_scores", "probe_accuracy", "recall_curve"]
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +127,56 @@ def index_recall(
     rows = _sample(len(vectors), seed)
     found = index.search(vectors[rows], k).ids
     return recall_at_k(found, exact.search(vectors[rows], k).ids)
+
+
+def recall_curve(
+    index: HNSW, queries: npt.NDArray[Any], *, k: int = 10, target: float = 1.0
+) -> list[dict[str, Any]]:
+    """Return recall and speed for growing `ef`, up to the first that reaches `target`.
+
+    Parameters
+    ----------
+    index : HNSW
+        Not empty.
+    queries : ndarray of shape (q, dim)
+        Not among the vectors of the index where recall on new ones is asked for.
+    k : int
+        Neighbours; at most as many as there are vectors.
+    target : float
+        Share of the exact `k` nearest that ends the curve.
+
+    Returns
+    -------
+    list of dict
+        ``"ef"``, ``"recall"`` and ``"queries_per_second"`` in one batch on all threads. A hit as
+        near as the last true neighbour is one, whichever of several it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ruvector import HNSW
+    >>> from ruvector.evaluation import recall_curve
+    >>> index = HNSW(4, metric="l2")
+    >>> _ = index.add(np.random.default_rng(0).standard_normal((50, 4)))
+    >>> recall_curve(index, np.eye(4, dtype=np.float32), k=5)[-1]["recall"]
+    1.0
+    """
+    exact = FlatIndex(index.dim, metric=index.metric)
+    exact.add(index.get(index.ids))
+    k = min(k, len(index))
+    last = exact.search(queries, k).distances[:, -1:]
+    last += 1e-6 * np.abs(last) + np.float32(1e-7)
+    curve: list[dict[str, Any]] = []
+    ef = k
+    while True:
+        start = time.perf_counter()
+        found = index.search(queries, k, ef=ef)
+        seconds = time.perf_counter() - start
+        recall = float((found.distances <= last).mean())
+        curve.append({"ef": ef, "recall": recall, "queries_per_second": len(queries) / seconds})
+        if recall >= target or ef >= len(index):
+            return curve
+        ef = min(len(index), max(ef + 1, int(ef * 1.3)))
 
 
 class _PairScore:

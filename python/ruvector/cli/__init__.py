@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from ruvector._core import __version__
-from ruvector.cli import demo, evaluate, index, info, search, train
+from ruvector.cli import demo, evaluate, index, info, report, search, train
 from ruvector.errors import RuvectorError
 
 __all__ = ["main"]
@@ -20,6 +20,7 @@ COMMANDS = {
     "search": search,
     "evaluate": evaluate,
     "info": info,
+    "report": report,
     "index": index,
 }
 
@@ -30,6 +31,7 @@ examples:
   ruvector train edges.csv --features x.npy -o model --task link
   ruvector evaluate model                     figures beside those of the baselines
   ruvector search model --node 17 -k 5        nodes like node 17
+  ruvector report model -o report.html        a page to look at, nodes to click through
   ruvector index build vectors.npy -o vectors.ruv --metric l2
   ruvector index search vectors.ruv --vector queries.npy -k 5
   ruvector index tune vectors.ruv --queries queries.npy --target 0.99

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from ruvector.errors import CorruptFileError, InvalidArgumentError
 from ruvector.index import HNSW, FlatIndex
 
-__all__ = ["describe", "hits_of", "load_index", "recall_curve", "stored_vector"]
+__all__ = ["describe", "hits_of", "load_index", "stored_vector"]
 
 Index = HNSW | FlatIndex
 
@@ -61,26 +60,3 @@ def hits_of(ids: npt.NDArray[np.int64], distances: npt.NDArray[np.float32]) -> l
         for id_, distance in zip(ids.tolist(), distances.tolist(), strict=True)
         if id_ >= 0
     ]
-
-
-def recall_curve(
-    index: HNSW, queries: npt.NDArray[Any], *, k: int, target: float
-) -> list[dict[str, Any]]:
-    """Recall and speed for growing `ef`, up to the first that reaches `target`."""
-    exact = FlatIndex(index.dim, metric=index.metric)
-    exact.add(index.get(index.ids))
-    k = min(k, len(index))
-    # A hit at the distance of the last true neighbour is one, whichever of several it is.
-    last = exact.search(queries, k).distances[:, -1:]
-    last += 1e-6 * np.abs(last) + np.float32(1e-7)
-    curve: list[dict[str, Any]] = []
-    ef = k
-    while True:
-        start = time.perf_counter()
-        found = index.search(queries, k, ef=ef)
-        seconds = time.perf_counter() - start
-        recall = float((found.distances <= last).mean())
-        curve.append({"ef": ef, "recall": recall, "queries_per_second": len(queries) / seconds})
-        if recall >= target or ef >= len(index):
-            return curve
-        ef = min(len(index), max(ef + 1, int(ef * 1.3)))

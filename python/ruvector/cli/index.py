@@ -12,9 +12,10 @@ import numpy as np
 
 from ruvector.arrays import check_int, check_real
 from ruvector.cli._hits import render_hits
-from ruvector.cli._indexes import describe, hits_of, load_index, recall_curve, stored_vector
+from ruvector.cli._indexes import describe, hits_of, load_index, stored_vector
 from ruvector.cli._table import table
 from ruvector.errors import InvalidArgumentError
+from ruvector.evaluation import recall_curve
 from ruvector.graph_files import read_array
 from ruvector.index import HNSW, FlatIndex
 from ruvector.index.base import METRICS, STORAGES

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ruvector.errors import CorruptFileError, InvalidArgumentError, InvalidTypeError
+from ruvector.plots import losses
 from ruvector.tracking.overfitting import Overfitting, find_overfitting
 from ruvector.training import EpochRecord
 
@@ -164,7 +165,7 @@ class LossTracker:
                     writer.add_scalar(name, value, epoch)
 
     def plot(self, names: Sequence[str] | None = None, *, ax: Axes | None = None) -> Axes:
-        """Draw histories over the epochs.
+        """Draw histories over the epochs, as :func:`ruvector.plots.losses` does.
 
         Needs matplotlib (``pip install ruvector[plots]``).
 
@@ -184,23 +185,7 @@ class LossTracker:
         InvalidArgumentError
             No epoch has one of the names, or there are no epochs.
         """
-        from matplotlib.figure import Figure  # noqa: PLC0415  (optional)
-
-        if isinstance(names, str):
-            raise InvalidTypeError(f"names is {names!r} but must be a list of names")
-        shown = [n for n in self.names if n.startswith("loss/")] if names is None else list(names)
-        if not shown:
-            raise InvalidArgumentError("there is no history to plot yet; train first")
-        curves = {name: self[name] for name in shown}
-        # Not pyplot: it keeps every figure and asks for a display.
-        axes: Axes = Figure(layout="constrained").add_subplot() if ax is None else ax
-        for name, values in curves.items():
-            there = ~np.isnan(values)
-            axes.plot(self.epochs[there], values[there], label=name.removeprefix("loss/"))
-        axes.set_xlabel("epoch")
-        axes.set_ylabel("loss" if all(n.startswith("loss/") for n in shown) else "value")
-        axes.legend()
-        return axes
+        return losses(self, names, ax=ax)
 
 
 def _place(name: str) -> int:
