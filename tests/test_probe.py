@@ -68,7 +68,7 @@ def test_agrees_with_scikit_learn(name, strength):
 
 def test_warm_starts_end_at_the_same_optimum():
     features, labels = problem("wide")
-    chain = probe._fit(features, labels, [1e-3, 1.0, 1e3], 1e-10)
+    chain = probe.fit_strengths(features, labels, [1e-3, 1.0, 1e3], 1e-10)
     for strength, warm in zip([1e-3, 1.0, 1e3], chain, strict=True):
         cold = logistic_regression(features, labels, strength=strength, tolerance=1e-10)
         np.testing.assert_allclose(warm.weights, cold.weights, atol=1e-5)

@@ -204,7 +204,7 @@ def _model(objective: _Objective, flat: Doubles, classes: npt.NDArray[np.int64])
     return LogisticModel(weights, bias - bias.mean(), classes)
 
 
-def _fit(
+def fit_strengths(
     features: Doubles, labels: npt.NDArray[np.int64], strengths: Sequence[float], tolerance: float
 ) -> list[LogisticModel]:
     classes, targets = np.unique(labels, return_inverse=True)
@@ -219,7 +219,7 @@ def _fit(
     return models
 
 
-def _checked_rows(features: npt.NDArray[Any], keep: npt.NDArray[np.int64], name: str) -> Doubles:
+def checked_rows(features: npt.NDArray[Any], keep: npt.NDArray[np.int64], name: str) -> Doubles:
     rows = features[keep].astype(np.float64)
     if not np.isfinite(rows).all():
         row = int(keep[np.flatnonzero(~np.isfinite(rows).all(axis=1))[0]])
@@ -282,11 +282,13 @@ def logistic_regression(
     strength = check_real(strength, "strength", low=0.0, open_low=True)
     tolerance = check_real(tolerance, "tolerance", low=0.0, open_low=True)
     keep = np.flatnonzero(known != -1)
-    _check_classes(known[keep], "labels")
-    return _fit(_checked_rows(array, keep, "features"), known[keep], [strength], tolerance)[0]
+    check_classes(known[keep], "labels")
+    return fit_strengths(checked_rows(array, keep, "features"), known[keep], [strength], tolerance)[
+        0
+    ]
 
 
-def _check_classes(labels: npt.NDArray[np.int64], what: str) -> None:
+def check_classes(labels: npt.NDArray[np.int64], what: str) -> None:
     if not len(labels):
         raise InvalidArgumentError(f"{what} has no labelled row; there is nothing to learn from")
     if labels.min() == labels.max():
@@ -395,14 +397,14 @@ def linear_probe(
         shared = np.intersect1d(a, b, assume_unique=True)
         if len(shared):
             raise InvalidArgumentError(f"{names} share row {shared[0]}; they must be disjoint")
-    _check_classes(classes[train], "train_mask")
+    check_classes(classes[train], "train_mask")
     grid = sorted({check_real(c, "strengths", low=0.0, open_low=True) for c in strengths})
     if not grid:
         raise InvalidArgumentError("strengths is empty; give at least one value")
-    rows = _checked_rows(array, train, "embeddings")
+    rows = checked_rows(array, train, "embeddings")
     for keep in (val, test):
         for start in range(0, len(keep), _ROWS):
-            _checked_rows(array, keep[start : start + _ROWS], "embeddings")
+            checked_rows(array, keep[start : start + _ROWS], "embeddings")
     mean, deviation = np.zeros(array.shape[1]), np.ones(array.shape[1])
     if standardize:
         mean, deviation = rows.mean(axis=0), rows.std(axis=0)
@@ -414,7 +416,7 @@ def linear_probe(
             model.bias - (mean / deviation) @ model.weights,
             model.classes,
         )
-        for model in _fit((rows - mean) / deviation, classes[train], grid, 1e-7)
+        for model in fit_strengths((rows - mean) / deviation, classes[train], grid, 1e-7)
     ]
     accuracies = [_accuracy(model, array, classes, val) for model in models]
     # The first of equal ones: the smaller strength.

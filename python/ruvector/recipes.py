@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,20 @@ import numpy.typing as npt
 
 from ruvector.arrays import check_choice, check_int
 from ruvector.encoders import Concat, Encoder, PropagatedLinear, SmoothedLinear, Weights
+from ruvector.errors import InvalidTypeError
 from ruvector.graph import Graph
+from ruvector.graph_batch import GraphBatch
 from ruvector.index import HNSW
 from ruvector.model import Model
 from ruvector.objectives import EdgeContrast, ViewCorrelation
 from ruvector.smoothing import as_features, smooth
 from ruvector.splits import split_edges
 from ruvector.trainer import Trainer
+from ruvector.walk_pairs import WalkPairs
 
 __all__ = ["TASKS", "embed", "fit_recipe", "train_model"]
 
+#: Tasks of the nodes of one graph, for which there is something to train.
 TASKS = ("node", "link")
 
 #: Up to this many edges, five passes over them; three beyond.
@@ -28,38 +33,50 @@ MANY_EDGES = 50_000
 
 
 def embed(
-    graph: Graph, features: object | None = None, *, task: str = "node", seed: int = 0
+    graph: Graph | GraphBatch | Sequence[Graph],
+    features: object | None = None,
+    *,
+    task: str = "node",
+    seed: int = 0,
 ) -> npt.NDArray[np.float32]:
-    """Embed every node of a graph by the recommended recipe for a task.
+    """Embed every node of a graph, or every graph of several, by the recommended recipe.
 
     Parameters
     ----------
-    graph : Graph
-        With n nodes.
+    graph : Graph, GraphBatch or sequence of Graph
+        One graph with n nodes for the tasks of nodes, two or more graphs for ``"graph"``.
     features : array_like of shape (n, f), CSR or SciPy sparse matrix, optional
-        Without features the graph's structure alone is embedded.
-    task : {"node", "link"}
+        Without features a graph's structure alone is embedded. For ``"graph"`` those of all nodes,
+        one graph after the other, or a list of one array for each graph; the graphs' own features
+        by default.
+    task : {"node", "link", "graph"}
         ``"node"`` for telling nodes apart (classify, cluster, find alike), ``"link"`` for telling
-        which pairs share an edge: compare rows by cosine.
+        which pairs share an edge: compare rows by cosine. ``"graph"`` for telling whole graphs
+        apart.
     seed : int
         The same seed gives the same embeddings, bit for bit, for any number of threads.
 
     Returns
     -------
-    ndarray of shape (n, d), float32
-        d is at most 256 for links and 512 for nodes. Rows of link embeddings have length 1.
+    ndarray of shape (n, d) or, for ``"graph"``, (number of graphs, d), float32
+        d is at most 256 for links and graphs and 512 for nodes. Rows of link embeddings have
+        length 1.
 
     Raises
     ------
     InvalidArgumentError
-        `features` has not n rows or holds NaN or infinity; the graph has no edges.
+        `features` has not n rows or holds NaN or infinity; the graph has no edges (for nodes and
+        links); fewer than two graphs.
+    InvalidTypeError
+        `graph` is not of the kind that the task takes.
 
     Notes
     -----
     Links: a linear map on smoothed features, trained by in-batch InfoNCE over edges that are left
     out of the smoothing (:class:`EdgeContrast`). Nodes: such a map beside one trained by
-    correlating views (:class:`ViewCorrelation`). Time grows linearly with edges and with the
-    features' values.
+    correlating views (:class:`ViewCorrelation`). Graphs: untrained counts of what lies at the ends
+    of walks (:class:`ruvector.walk_pairs.WalkPairs`, whose ``fit`` is kept to embed graphs that
+    come later). Time grows linearly with edges and with the features' values.
 
     Examples
     --------
@@ -68,7 +85,25 @@ def embed(
     >>> graph = ruvector.Graph.from_edges([[0, 1], [1, 2], [2, 3], [3, 0]])
     >>> ruvector.embed(graph, np.eye(4), task="link").shape
     (4, 4)
+    >>> path = ruvector.Graph.from_edges([[0, 1], [1, 2], [2, 3]])
+    >>> ruvector.embed([graph, path], task="graph").shape
+    (2, 1)
     """
+    check_choice(task, "task", choices=(*TASKS, "graph"))
+    if task == "graph":
+        if isinstance(graph, Graph):
+            raise InvalidTypeError(
+                "graph is one Graph but task 'graph' takes a GraphBatch or a list of graphs; for "
+                "the nodes of one graph use task='node' or 'link'"
+            )
+        return WalkPairs(seed=seed).fit_embed(graph, features)
+    if isinstance(graph, GraphBatch):
+        graph = graph.graph
+    if not isinstance(graph, Graph):
+        raise InvalidTypeError(
+            f"graph is a {type(graph).__name__} but task {task!r} takes a Graph; several graphs "
+            "are embedded by task='graph'"
+        )
     encoder, weights = fit_recipe(graph, features, task=task, seed=seed)
     return encoder.embed(weights, graph, features)
 
