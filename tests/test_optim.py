@@ -218,6 +218,23 @@ def test_a_bad_gradient_changes_nothing(make, change, error, message):
         np.testing.assert_array_equal(after["arrays"][key], array)
 
 
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
+def test_an_unchecked_step_has_the_bits_of_a_checked_one(make):
+    weights = [np.ones(70_000, np.float32) for _ in range(2)]
+    gradient = np.random.default_rng(0).normal(size=70_000).astype(np.float32)
+    for array, checked in zip(weights, (True, False), strict=True):
+        optimizer = make(array)
+        for _ in range(2):
+            optimizer.step(gradient, check_finite=checked)
+    assert np.array_equal(*weights)
+    # What the check would have refused goes into the weights, and into those alone.
+    gradient[5] = np.nan
+    optimizer.step(gradient, check_finite=False)
+    assert np.flatnonzero(~np.isfinite(weights[1])).tolist() == [5]
+    with pytest.raises(InvalidTypeError, match="check_finite"):
+        optimizer.step(gradient, check_finite="no")
+
+
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [

@@ -50,7 +50,8 @@ class Adam(Optimizer):
 
     Notes
     -----
-    One pass over memory: 28 bytes a float32 value, 36 with AMSGrad, and 4 to check the gradient.
+    One pass over memory: 28 bytes a float32 value, 36 with AMSGrad, and 4 to check the gradient,
+    which ``step(…, check_finite=False)`` saves.
     The same bits for any number of threads.
 
     References

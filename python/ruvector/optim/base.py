@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ruvector.arrays import check_real
+from ruvector.arrays import check_bool, check_real
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.optim.parameters import Array, Arrays, matching, writable
 
@@ -104,7 +104,7 @@ class Optimizer(ABC):
         decay = 0.0 if name in self._no_decay else self._weight_decay
         return self._lr * self._lr_scale.get(name, 1.0), decay
 
-    def step(self, gradients: Arrays) -> None:
+    def step(self, gradients: Arrays, *, check_finite: bool = True) -> None:
         """Move every parameter once.
 
         Everything is checked before the first write: after an exception parameters and state
@@ -114,6 +114,11 @@ class Optimizer(ABC):
         ----------
         gradients : mapping of str to ndarray, list of ndarray, or ndarray
             Of the parameters' structure, shapes and dtypes; finite.
+        check_finite : bool
+            Look for NaN and infinity first, a pass over the gradients that takes about a fifth
+            of Adam's step where they do not fit into the cache. Leave it out for gradients that
+            are known to be finite, such as those of :func:`clip_by_norm`: others spoil parameters
+            and state for good.
 
         Raises
         ------
@@ -122,7 +127,8 @@ class Optimizer(ABC):
         InvalidTypeError
             Another dtype.
         """
-        self._sweep(matching(gradients, self._params))
+        checked = check_bool(check_finite, "check_finite")
+        self._sweep(matching(gradients, self._params, finite=checked))
 
     @abstractmethod
     def _sweep(self, gradients: Mapping[str, Array]) -> None:

@@ -92,8 +92,10 @@ def same_names(found: Mapping[str, object], params: Mapping[str, Array]) -> None
         )
 
 
-def matching(gradients: Arrays, params: Mapping[str, Array]) -> dict[str, Array]:
-    """Return one flat, finite gradient a parameter, in the order of the parameters."""
+def matching(
+    gradients: Arrays, params: Mapping[str, Array], *, finite: bool = True
+) -> dict[str, Array]:
+    """Return one flat gradient a parameter, in the order of the parameters; checked if `finite`."""
     found = named(gradients, "gradients")
     same_names(found, params)
     flat = {}
@@ -112,8 +114,9 @@ def matching(gradients: Arrays, params: Mapping[str, Array]) -> dict[str, Array]
         flat[name] = np.ascontiguousarray(gradient).reshape(-1)
         if np.may_share_memory(flat[name], param):
             flat[name] = flat[name].copy()
-    for name, gradient in flat.items():
-        check_finite(name, gradient, params[name].shape)
+    if finite:
+        for name, gradient in flat.items():
+            check_finite(name, gradient, params[name].shape)
     return flat
 
 
