@@ -89,9 +89,10 @@ test-frameworks: $(STAMPS)/tools ## install LangChain, LlamaIndex and Haystack a
 	.bench/frameworks-venv/bin/python -m pip --disable-pip-version-check --quiet install \
 	  --force-reinstall --no-deps .bench/wheels/*.whl
 	.bench/frameworks-venv/bin/python -m pytest -o filterwarnings=default -o asyncio_mode=auto \
-	  -o asyncio_default_fixture_loop_scope=function -k "langchain or haystack or llama_index" \
-	  $(PYTEST_ARGS) tests/test_interop_langchain.py tests/test_interop_haystack.py \
-	  tests/test_interop_llama_index.py tests/test_examples.py
+	  -o asyncio_default_fixture_loop_scope=function $(PYTEST_ARGS) \
+	  -k "langchain or haystack or llama_index or frameworks" tests/test_interop_langchain.py \
+	  tests/test_interop_haystack.py tests/test_interop_llama_index.py tests/test_examples.py \
+	  tests/test_readme.py
 
 lint: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/lint ## formatting, linters, types, stubs, layers
 	cargo fmt --all --check
