@@ -104,8 +104,9 @@ lint: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/lint ## formatting, linters, ty
 	  --allowlist tools/stubtest_allowlist.txt ruvector._core
 	$(PY) tools/check_layers.py
 
-docs: $(STAMPS)/develop $(STAMPS)/docs ## build the documentation into site/; a warning is an error
+docs: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/docs ## check docstrings, build the documentation into site/
 	$(PY) -m sphinx -W --keep-going -q -b html -d site/.doctrees docs site
+	$(PY) -m pytest $(PYTEST_ARGS) tests/test_docstrings.py tests/test_docs_site.py
 
 wheel: $(STAMPS)/tools ## build a wheel into dist/ and check what is in it
 	rm -f dist/*.whl

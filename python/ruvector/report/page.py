@@ -99,6 +99,7 @@ def write_report(model: Model, path: str | os.PathLike[str], **options: Any) -> 
     Parameters
     ----------
     model : Model
+        With its index.
     path : path
         Such as ``report.html``; replaced where it exists.
     **options
