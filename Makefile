@@ -44,13 +44,13 @@ ifneq ($(wildcard $(STAMPS)/develop),)
   endif
 endif
 
-.PHONY: help demo develop docs test test-torch lint wheel bench bench-index bench-losses bench-mining bench-quality clean FORCE
+.PHONY: help demo develop docs test test-frameworks test-torch lint wheel bench bench-index bench-losses bench-mining bench-quality clean FORCE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 help: ## list the targets
 	@echo "Environment: $(VIRTUAL)$(if $(OWN), (made with $(PYTHON) where missing))"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 demo: $(STAMPS)/develop ## build, then train on a real graph and search it
 	$(PY) -m ruvector demo
@@ -78,6 +78,22 @@ test-torch: $(STAMPS)/tools ## install PyTorch apart (TORCH_INDEX: an index of C
 	.bench/torch-venv/bin/python -m pytest -k torch $(PYTEST_ARGS) \
 	  tests/test_examples.py tests/test_readme.py
 
+# Their suites bring plug-ins of pytest that others need not have.
+test-frameworks: $(STAMPS)/tools ## install LangChain, LlamaIndex and Haystack apart, run their suites
+	rm -f .bench/wheels/*.whl
+	$(MATURIN) build --release --locked --quiet --interpreter $(PY) --out .bench/wheels
+	test -x .bench/frameworks-venv/bin/python || $(PY) -m venv .bench/frameworks-venv
+	$(PY) -m dependency_groups -o .bench/frameworks.txt frameworks
+	.bench/frameworks-venv/bin/python -m pip --disable-pip-version-check --quiet install \
+	  -r .bench/frameworks.txt
+	.bench/frameworks-venv/bin/python -m pip --disable-pip-version-check --quiet install \
+	  --force-reinstall --no-deps .bench/wheels/*.whl
+	.bench/frameworks-venv/bin/python -m pytest -o filterwarnings=default -o asyncio_mode=auto \
+	  -o asyncio_default_fixture_loop_scope=function $(PYTEST_ARGS) \
+	  -k "langchain or haystack or llama_index or frameworks" tests/test_interop_langchain.py \
+	  tests/test_interop_haystack.py tests/test_interop_llama_index.py tests/test_examples.py \
+	  tests/test_readme.py
+
 lint: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/lint ## formatting, linters, types, stubs, layers
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -88,8 +104,9 @@ lint: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/lint ## formatting, linters, ty
 	  --allowlist tools/stubtest_allowlist.txt ruvector._core
 	$(PY) tools/check_layers.py
 
-docs: $(STAMPS)/develop $(STAMPS)/docs ## build the documentation into site/; a warning is an error
+docs: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/docs ## check docstrings, build the documentation into site/
 	$(PY) -m sphinx -W --keep-going -q -b html -d site/.doctrees docs site
+	$(PY) -m pytest $(PYTEST_ARGS) tests/test_docstrings.py tests/test_docs_site.py
 
 wheel: $(STAMPS)/tools ## build a wheel into dist/ and check what is in it
 	rm -f dist/*.whl

@@ -36,9 +36,11 @@ numpydoc_xref_param_type = False
 # A link to a page, a heading or a function that is not there is a warning, and warnings are errors.
 nitpicky = True
 nitpick_ignore = [("py:data", "DEFAULT_WEIGHTS")]
-nitpick_ignore_regex = [
-    (r"py:.*", r"(numpy|npt?|typing|collections|matplotlib|networkx|scipy|sklearn|torch)\..*")
-]
+OTHERS = (
+    "collections", "haystack", "langchain_core", "llama_index", "matplotlib", "networkx", "np",
+    "npt", "numpy", "scipy", "sklearn", "torch", "torch_geometric", "typing",
+)  # fmt: skip
+nitpick_ignore_regex = [(r"py:.*", rf"({'|'.join(OTHERS)})\..*")]
 
 
 def mathml(self, node, *, block):

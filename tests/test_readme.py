@@ -40,6 +40,9 @@ def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch, data_file):
         (tmp_path / name).symlink_to(data_file(name))
     if any("plots" in block or "report" in block for block in python_in(page)):
         pytest.importorskip("matplotlib")
+    for package in ("langchain_core", "llama_index.core", "haystack"):
+        if any(f"from {package}" in block for block in python_in(page)):
+            pytest.importorskip(package)
     if any("sklearn" in block for block in python_in(page)):
         pytest.importorskip("sklearn", minversion="1.6")
     if any("torch" in block for block in python_in(page)):

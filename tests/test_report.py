@@ -146,6 +146,20 @@ def test_the_plots_are_there(page, model):
     assert not [title for title in Read(report_html(model)).all("h3") if title[1] == "Losses"]
 
 
+def test_a_model_that_kept_its_histories_shows_them(model, history):
+    records = [
+        {"epoch": int(epoch), "losses": {"total": float(loss)}, "seconds": 0.1}
+        for epoch, loss in zip(history.epochs, history["loss/total"], strict=True)
+    ]
+    kept = replace(model, details={**model.details, "histories": {"edges": records, "<b>": []}})
+    titles = [text for _, text in Read(report_html(kept)).all("h3") if text]
+    assert titles[0] == "Losses of edges"
+    assert len(titles) == 6
+    broken = replace(model, details={"histories": {"edges": [{"epoch": 1}]}})
+    with pytest.raises(InvalidArgumentError, match="'edges'"):
+        report_html(broken)
+
+
 def test_the_neighbours_are_those_of_the_index(page, model):
     data = page.data()
     assert data["ids"] == list(range(60))

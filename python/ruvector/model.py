@@ -54,7 +54,9 @@ class Model:
     split : EdgeSplit or None
         Edges held out before training.
     details : dict
-        Task, seed, seconds, memory and figures of the baselines; plain JSON values.
+        Task, seed, seconds, memory and figures of the baselines; plain JSON values. Under
+        ``"histories"`` a training may leave, by name, its epochs as ``EpochRecord._asdict()``
+        gives them, which reports draw.
     """
 
     encoder: Encoder

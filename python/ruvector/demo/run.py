@@ -86,7 +86,7 @@ def run_demo(
         index.search(embeddings, 10)
     rate = len(embeddings) / seconds["search"]
     with _timed(seconds, "evaluate"):
-        quality = {
+        quality: dict[str, dict[str, float]] = {
             name: dict(zip(("link_auc", "link_ap"), link_scores(matrix, split), strict=True))
             for name, matrix in (("raw", features), ("smooth", smoothed), ("trained", embeddings))
         }

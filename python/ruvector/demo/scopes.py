@@ -90,6 +90,7 @@ class Reader(ast.NodeVisitor):
         if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
             return self.chain(node.values[-1])  # given or Default()
         inner: Chain | None = None
+        step = ""
         if isinstance(node, ast.Attribute):
             inner, step = self.chain(node.value), node.attr
         elif isinstance(node, ast.Call):

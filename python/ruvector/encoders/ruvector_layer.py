@@ -54,6 +54,8 @@ class RuvectorEncoder(LayeredEncoder):
         Share of the updated values that training sets to 0.
     heads : int
         Heads of the attention.
+    activation, activate_last
+        Other encoders have them; here gates stand in their place, and only the defaults will do.
 
     Notes
     -----

@@ -76,6 +76,7 @@ def hop_histogram(
     Parameters
     ----------
     graph : Graph
+        Weights do not matter.
     most : int
         The largest distance that is told apart; what is farther counts as out of reach.
     sources : int

@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,15 +36,17 @@ class Figure(NamedTuple):
     caption: str
 
 
-def figures_of(model: Model, losses: LossTracker | None) -> list[Figure]:
-    """Draw everything that the model allows."""
+def figures_of(model: Model, trackers: Mapping[str, LossTracker]) -> list[Figure]:
+    """Draw everything that the model allows; `trackers` are trainings by name."""
     figures: list[Figure] = []
 
     def add(title: str, draw: Callable[[], Any], caption: str) -> None:
         figures.append(Figure(title, _svg(draw(), title, f"f{len(figures)}"), caption))
 
-    if losses is not None and len(losses):
-        add("Losses", lambda: plots.losses(losses), "Means over each epoch's steps.")
+    for name, tracker in trackers.items():
+        if len(tracker):
+            title = f"Losses of {name}" if name else "Losses"
+            add(title, partial(plots.losses, tracker), "Means over each epoch's steps.")
     graph, embeddings = model.graph, model.embeddings
     rows = _sample(graph.num_nodes, MOST_POINTS)
     if embeddings.shape[1] >= 2:

@@ -14,13 +14,14 @@ from typing import Any
 
 from ruvector._core import __version__
 from ruvector.arrays import check_int
-from ruvector.errors import InvalidTypeError
+from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.evaluation import evaluate_embeddings
 from ruvector.model import Model
 from ruvector.report.explorer import explorer_data
 from ruvector.report.figures import Figure, figures_of
 from ruvector.smoothing import smooth
 from ruvector.tracking import LossTracker
+from ruvector.training import EpochRecord
 
 __all__ = ["report_html", "write_report"]
 
@@ -44,7 +45,8 @@ def report_html(
     title : str
         Of the page.
     losses : LossTracker, optional
-        What the training's epochs told; a model does not keep it.
+        What the training's epochs told; by default the ``"histories"`` of the model's details,
+        where there are any.
     nodes : int
         The most nodes that the explorer knows; where there are more, those with most neighbours.
     k : int
@@ -61,7 +63,7 @@ def report_html(
     InvalidTypeError
         No model, or losses that are no tracker.
     InvalidArgumentError
-        `nodes` or `k` below 1.
+        `nodes` or `k` below 1, or a history in the model's details that is none of epochs.
 
     Notes
     -----
@@ -82,15 +84,28 @@ def report_html(
         raise InvalidTypeError(f"model is a {type(model).__name__} but must be a Model")
     if losses is not None and not isinstance(losses, LossTracker):
         raise InvalidTypeError(f"losses is a {type(losses).__name__} but must be a LossTracker")
+    trackers = _histories(model) if losses is None else {"": losses}
     data = explorer_data(model, nodes=check_int(nodes, "nodes", low=1), k=check_int(k, "k", low=1))
     parts = {
         "title": html.escape(str(title)),
         "facts": _table(_facts(model)),
         "figures": _figures_table(_quality(model)),
-        "plots": "\n".join(_figure(figure) for figure in figures_of(model, losses)),
+        "plots": "\n".join(_figure(figure) for figure in figures_of(model, trackers)),
         "data": _script_data(data),
     }
     return _filled(parts)
+
+
+def _histories(model: Model) -> dict[str, LossTracker]:
+    found: dict[str, LossTracker] = {}
+    for name, records in model.details.get("histories", {}).items():
+        try:
+            found[str(name)] = LossTracker(EpochRecord(**record) for record in records)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise InvalidArgumentError(
+                f"the model's details hold a history {name!r} that is none of epochs ({error})"
+            ) from None
+    return found
 
 
 def write_report(model: Model, path: str | os.PathLike[str], **options: Any) -> None:
@@ -99,6 +114,7 @@ def write_report(model: Model, path: str | os.PathLike[str], **options: Any) -> 
     Parameters
     ----------
     model : Model
+        With its index.
     path : path
         Such as ``report.html``; replaced where it exists.
     **options
