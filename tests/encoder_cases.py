@@ -9,7 +9,7 @@ from ruvector import (
     ViewCorrelation,
     losses,
 )
-from ruvector.encoders import GCN, MLP, GraphSAGE, Linear, RuvectorEncoder
+from ruvector.encoders import GCN, MLP, GraphSAGE, KNNSmoothed, Linear, RuvectorEncoder
 from ruvector.objectives import (
     DeepGraphInfomax,
     NodeClassification,
@@ -42,6 +42,7 @@ ENCODERS = {
     "linear": Linear(dim=4),
     "ruvector": RuvectorEncoder(dims=(4,), heads=2),
     "ruvector-deep": RuvectorEncoder(dims=(6, 4), heads=2),
+    "knn": KNNSmoothed(GCN(dims=(6, 4)), neighbors=2),
     "concat": Concat((GCN(dims=(4,)), SmoothedLinear(dim=4, powers=1)), (1.0, 2.0)),
 }
 OBJECTIVES = {

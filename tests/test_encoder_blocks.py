@@ -128,7 +128,7 @@ def test_a_graph_without_edges_is_embedded_and_trained_on(kind, form):
     trainer = Trainer(encoder, objective, epochs=2).fit(bare, features_as(form))
     assert np.isfinite(trainer.embed()).all()
     assert all(np.isfinite(array).all() for array in trainer.weights.values())
-    if kind != "concat":
+    if kind not in ("concat", "knn"):  # which look at the other nodes
         # Nodes 12 and 13 have no neighbours in the other graph either.
         among_others = trainer.embed(GRAPH, features_as(form))[12:]
         np.testing.assert_allclose(trainer.embed()[12:], among_others, atol=1e-6)

@@ -15,8 +15,13 @@ from ruvector import (
     embed,
 )
 from ruvector.autograd import Variable, add, backward, constant
-from ruvector.encoders import encoder_from_config
-from ruvector.errors import CorruptFileError, InvalidArgumentError, NotFittedError
+from ruvector.encoders import KNNSmoothed, encoder_from_config, knn_smoothed
+from ruvector.errors import (
+    CorruptFileError,
+    InvalidArgumentError,
+    InvalidTypeError,
+    NotFittedError,
+)
 from ruvector.losses import CCASSGLoss, InBatchInfoNCELoss
 from ruvector.mining import HardNegativeMiner
 from ruvector.objectives.edges import known_pairs
@@ -85,6 +90,7 @@ def _concat():
         PropagatedLinear(dim=7, powers=0),
         _concat(),
         Concat((_concat(), SMALL), (1.0, 2.0)),
+        KNNSmoothed(_concat(), neighbors=3, weight=2.0, powers=1),
     ],
 )
 def test_an_encoder_comes_back_from_its_config(encoder):
@@ -128,6 +134,56 @@ def test_features_with_other_columns_are_refused(encoder):
         encoder.embed(weights, GRAPH, FEATURES[:, :9])
     with pytest.raises(InvalidArgumentError, match="60 nodes but the model was trained on 10"):
         encoder.embed(weights, GRAPH)
+
+
+@pytest.mark.parametrize("exact", [True, False], ids=["exact", "index"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_knn_smoothed_equals_the_dense_reference(exact, weighted, monkeypatch):
+    if not exact:
+        monkeypatch.setattr(knn_smoothed, "MAX_EXACT", 1)
+    edge_weights = np.linspace(0.5, 3, GRAPH.num_edges) if weighted else None
+    graph = Graph.from_edges(GRAPH.edges, 60, edge_weights)
+    encoder = KNNSmoothed(SMALL, neighbors=4, weight=0.7, powers=3)
+    matrix = as_features(graph, FEATURES)
+    weights = encoder.finish(encoder.initialize(graph, matrix, seed=0), graph, matrix)
+    z = SMALL.embed(SMALL.initialize(graph, matrix, seed=0), graph, FEATURES).astype(np.float64)
+    cosines = z @ z.T
+    np.fill_diagonal(cosines, -2)
+    joined = np.eye(60)
+    given = np.ones(GRAPH.num_edges) if edge_weights is None else edge_weights
+    for (i, j), value in zip(graph.edges, given, strict=True):
+        joined[i, j] = joined[j, i] = value
+    for i in range(60):
+        for j in np.argsort(-cosines[i])[:4]:
+            value = max(joined[i, j], 0.7 * cosines[i, j] * given.mean(), 0)
+            joined[i, j] = joined[j, i] = value
+    root = joined.sum(axis=1) ** -0.5
+    steps = root[:, None] * joined * root
+    want = sum(np.linalg.matrix_power(steps, k) @ z for k in range(4))
+    want /= np.sqrt(np.mean(want**2))
+    np.testing.assert_allclose(encoder.embed(weights, graph, FEATURES), want, atol=1e-5)
+
+
+@pytest.mark.parametrize("exact", [True, False], ids=["exact", "index"])
+def test_knn_smoothed_takes_rows_that_are_zero_or_alike(exact, monkeypatch):
+    if not exact:
+        monkeypatch.setattr(knn_smoothed, "MAX_EXACT", 1)
+    graph = Graph.from_edges([[0, 1], [1, 2]], 30)
+    for features in (np.zeros((30, 2)), np.ones((30, 2)), np.eye(30, 2)):
+        encoder = KNNSmoothed(SmoothedLinear(dim=2), neighbors=3)
+        matrix = as_features(graph, features)
+        weights = encoder.finish(encoder.initialize(graph, matrix, seed=0), graph, matrix)
+        embedded = encoder.embed(weights, graph, features)
+        assert embedded.shape == (30, 2)
+        assert np.isfinite(embedded).all()
+
+
+def test_knn_smoothed_refuses_bad_settings():
+    with pytest.raises(InvalidTypeError, match="part"):
+        KNNSmoothed("GCN")
+    for wrong in ({"neighbors": 0}, {"weight": -1.0}, {"weight": np.nan}, {"powers": -1}):
+        with pytest.raises(InvalidArgumentError):
+            KNNSmoothed(SMALL, **wrong)
 
 
 def test_smoothed_linear_keeps_what_magnitude_says():
@@ -398,7 +454,7 @@ def test_embed_gives_one_float32_row_a_node(task, form, each_thread_count):
     found = [embed(GRAPH, form(FEATURES), task=task, seed=1) for _ in each_thread_count()]
     assert np.array_equal(*found)
     assert found[0].dtype == np.float32
-    assert found[0].shape == (60, {"link": 10, "node": 10 + 256}[task])
+    assert found[0].shape == (60, 10)
     assert np.isfinite(found[0]).all()
     if task == "link":
         np.testing.assert_allclose(np.linalg.norm(found[0], axis=1), 1, rtol=1e-5)
@@ -406,7 +462,7 @@ def test_embed_gives_one_float32_row_a_node(task, form, each_thread_count):
 
 @pytest.mark.parametrize("task", ["node", "link"])
 def test_embed_needs_no_features(task):
-    assert embed(GRAPH, task=task).shape == (60, {"link": 60, "node": 60 + 256}[task])
+    assert embed(GRAPH, task=task).shape == (60, 60)
 
 
 @pytest.mark.parametrize("task", ["node", "link"])

@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ruvector.arrays import check_choice, check_int
-from ruvector.encoders import Concat, Encoder, PropagatedLinear, SmoothedLinear, Weights
+from ruvector.encoders import Encoder, KNNSmoothed, SmoothedLinear, Weights
 from ruvector.errors import InvalidTypeError
 from ruvector.graph import Graph
 from ruvector.graph_batch import GraphBatch
 from ruvector.index import HNSW
 from ruvector.model import Model
-from ruvector.objectives import EdgeContrast, ViewCorrelation
-from ruvector.smoothing import as_features, smooth
+from ruvector.objectives import EdgeContrast
+from ruvector.smoothing import smooth
 from ruvector.splits import split_edges
 from ruvector.trainer import Trainer
 from ruvector.walk_pairs import WalkPairs
@@ -59,8 +59,7 @@ def embed(
     Returns
     -------
     ndarray of shape (n, d) or, for ``"graph"``, (number of graphs, d), float32
-        d is at most 256 for links and graphs and 512 for nodes. Rows of link embeddings have
-        length 1.
+        d is at most 256. Rows of link embeddings have length 1.
 
     Raises
     ------
@@ -73,10 +72,11 @@ def embed(
     Notes
     -----
     Links: a linear map on smoothed features, trained by in-batch InfoNCE over edges that are left
-    out of the smoothing (:class:`EdgeContrast`). Nodes: such a map beside one trained by
-    correlating views (:class:`ViewCorrelation`). Graphs: untrained counts of what lies at the ends
-    of walks (:class:`ruvector.walk_pairs.WalkPairs`, whose ``fit`` is kept to embed graphs that
-    come later). Time grows linearly with edges and with the features' values.
+    out of the smoothing (:class:`EdgeContrast`). Nodes: such a map, its results averaged along
+    edges and nearest neighbours (:class:`ruvector.encoders.KNNSmoothed`). Graphs: untrained counts
+    of what lies at the ends of walks (:class:`ruvector.walk_pairs.WalkPairs`, which can also embed
+    graphs that come later). Time grows linearly with edges and with the features' values; up to
+    16,384 nodes the nearest are found among all pairs.
 
     Examples
     --------
@@ -121,20 +121,12 @@ def fit_recipe(
     seed = check_int(seed, "seed", low=0)
     passes = 5 if graph.num_edges <= MANY_EDGES else 3
 
-    def edges(encoder: Encoder) -> Trainer:
-        trainer = Trainer(encoder, EdgeContrast(), epochs=passes, seed=seed, progress=progress)
-        return trainer.fit(graph, features)
-
-    if task == "link":
-        trainer = edges(SmoothedLinear(exponent=0.5))
-        return trainer.encoder, trainer.weights
-    by_edges = edges(SmoothedLinear(exponent=0.75, magnitude=0.5))
-    by_views = Trainer(
-        PropagatedLinear(), ViewCorrelation(), epochs=30, seed=seed, progress=progress
-    ).fit(graph, features)
-    whole = Concat((by_edges.encoder, by_views.encoder), (1.5, 1.0))
-    joined = whole.join([by_edges.weights, by_views.weights])
-    return whole, whole.finish(joined, graph, as_features(graph, features))
+    encoder: Encoder = SmoothedLinear(exponent=0.5)
+    if task == "node":
+        encoder = KNNSmoothed(SmoothedLinear(exponent=1.0, magnitude=0.75))
+    trainer = Trainer(encoder, EdgeContrast(), epochs=passes, seed=seed, progress=progress)
+    trainer.fit(graph, features)
+    return trainer.encoder, trainer.weights
 
 
 def train_model(

@@ -4,6 +4,7 @@ from ruvector.encoders.base import Encoder, Weights, encoder_from_config
 from ruvector.encoders.concat import Concat
 from ruvector.encoders.gcn import GCN
 from ruvector.encoders.graphsage import GraphSAGE
+from ruvector.encoders.knn_smoothed import KNNSmoothed
 from ruvector.encoders.message_passing import LayeredEncoder, Messages
 from ruvector.encoders.mlp import MLP, Linear
 from ruvector.encoders.propagated import PropagatedLinear
@@ -16,6 +17,7 @@ __all__ = [
     "Concat",
     "Encoder",
     "GraphSAGE",
+    "KNNSmoothed",
     "LayeredEncoder",
     "Linear",
     "Messages",
