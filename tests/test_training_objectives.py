@@ -30,6 +30,12 @@ OBJECTIVES = {
     "blocks": NodeClassification(
         LABELS, head=True, batch_size=25, sampler=NeighborSampler(GRAPH, [4, 3], seed=5)
     ),
+    "edges-sampled": EdgeContrast(batch_size=40, num_neighbors=[3, 2]),
+    "infomax-sampled": DeepGraphInfomax(batch_size=25, num_neighbors=3),
+    "reconstruction-sampled": Reconstruction(
+        features=FeatureReconstructionLoss(), feature_rows=9, batch_size=30, num_neighbors=[4, -1]
+    ),
+    "classes-sampled": NodeClassification(LABELS, head=True, batch_size=25, num_neighbors=3),
     "together": Together(
         {
             "one": NodeClassification(LABELS, head=True),

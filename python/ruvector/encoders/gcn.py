@@ -68,8 +68,11 @@ class GCN(LayeredEncoder):
     def coefficients(self, graph: Graph) -> CSR:
         return graph.normalized_adjacency()
 
+    def sampled_from(self, graph: Graph) -> CSR:
+        return graph.normalized_adjacency()
+
     def block_coefficients(self, block: CSR) -> CSR:
-        """Return the block as it is: sample it from ``graph.normalized_adjacency()``.
+        """Return the block as it is: sample it from :meth:`sampled_from`.
 
         Samplers scale what they draw, so that a layer before its activation is unbiased.
         """

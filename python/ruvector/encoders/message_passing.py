@@ -77,6 +77,10 @@ class LayeredEncoder(Encoder):
         """Return the matrix that every layer reads of a whole graph."""
         return row_normalized(graph.adjacency())
 
+    def sampled_from(self, graph: Graph) -> Graph | CSR:
+        """Return what the neighbours of nodes are to be sampled from."""
+        return graph
+
     def block_coefficients(self, block: CSR) -> CSR:
         """Return what a layer reads of a sampled block of edge weights."""
         return row_normalized(block)

@@ -17,9 +17,10 @@ from ruvector.errors import InvalidArgumentError
 from ruvector.graph import Graph
 from ruvector.graph_batch import GraphBatch
 from ruvector.losses import GraphClassificationLoss, NodeClassificationLoss
-from ruvector.objectives.base import BlockSampler, Step, read_blocks
+from ruvector.objectives.base import BlockSampler, Knobs, Step
 from ruvector.objectives.infomax import width_of
 from ruvector.objectives.random_state import SeededRun, own_weights
+from ruvector.objectives.reading import Fanouts, Reader, check_fanouts
 from ruvector.smoothing import Features
 
 __all__ = ["GraphClassification", "NodeClassification"]
@@ -47,6 +48,10 @@ class NodeClassification:
     sampler : BlockSampler, optional
         Draws the surroundings of each step's nodes, with as many layers as the encoder; without
         one the encoder reads the whole graph at each step. Embedding reads it in any case.
+    num_neighbors : int or sequence of int, optional
+        Instead of `sampler`: sample so many neighbours at each layer of the encoder, in a list one
+        number a layer, that of the step's own nodes first; -1 for all. A curriculum's number
+        replaces them.
 
     References
     ----------
@@ -60,9 +65,14 @@ class NodeClassification:
     loss: NodeClassificationLoss = field(default_factory=NodeClassificationLoss)
     batch_size: int | None = None
     sampler: BlockSampler | None = None
+    num_neighbors: Fanouts | None = None
 
     def __post_init__(self) -> None:
         _check_reduction(self.loss)
+        if self.num_neighbors is not None:
+            check_fanouts(self.num_neighbors)
+            if self.sampler is not None:
+                raise InvalidArgumentError("sampler and num_neighbors are both given; give one")
         if self.batch_size is not None:
             check_int(self.batch_size, "batch_size", low=1)
 
@@ -87,9 +97,16 @@ class _Nodes(SeededRun):
         self.encoder = encoder
         self.labels = as_labels(objective.labels, "labels", count=graph.num_nodes)
         self.rows = _labelled(self.labels, objective.mask)
-        self.features = features
-        self.whole = encoder.inputs(weights, graph, features) if objective.sampler is None else None
-        read, _ = self._read(self.rows[:1], 0)
+        self.reader = Reader(
+            encoder,
+            weights,
+            graph,
+            features,
+            num_neighbors=objective.num_neighbors,
+            seed=seed,
+            sampler=objective.sampler,
+        )
+        read, _ = self.reader.read(self.rows[:1], 0)
         width = width_of(encoder, weights, read)
         self.parameters = _head(width, self.labels[self.rows], objective.head, seed)
         self.steps_per_epoch = _steps(len(self.rows), objective.batch_size)
@@ -107,17 +124,13 @@ class _Nodes(SeededRun):
             draw = number * self.steps_per_epoch + i
             yield self._step(rows, draw, noise=self.noise(number, i))
 
-    def _read(self, rows: npt.NDArray[np.int64], number: int) -> tuple[Any, Any]:
-        """What the encoder reads in a step, and where in its answer the step's nodes are."""
-        sampler = self.objective.sampler
-        if sampler is None:
-            return self.whole, rows
-        return read_blocks(sampler, self.encoder, self.features, rows, number=number)
+    def adjust(self, knobs: Knobs) -> set[str]:
+        return self.reader.adjust(knobs.num_neighbors)
 
     def _step(
         self, nodes: npt.NDArray[np.int64], number: int, *, noise: np.random.Generator
     ) -> Step:
-        read, rows = self._read(nodes, number)
+        read, rows = self.reader.read(nodes, number)
 
         def step(variables: Mapping[str, Variable]) -> dict[str, Variable]:
             logits = self.encoder.forward(variables, read, rows=rows, rng=noise)

@@ -19,6 +19,7 @@ from ruvector.mining import MinedNegatives, Miner, as_miner
 from ruvector.mining.protocol import MiningFunction
 from ruvector.objectives.base import Knobs, Step
 from ruvector.objectives.random_state import SeededRun
+from ruvector.objectives.reading import Fanouts, Reader, check_fanouts
 from ruvector.smoothing import Features
 from ruvector.sparse import CSR
 
@@ -59,6 +60,10 @@ class EdgeContrast:
         Its threshold leaves out candidates that are more similar to the anchor.
     refresh : int
         Epochs between two searches.
+    num_neighbors : int or sequence of int, optional
+        Embed a step's nodes from so many sampled neighbours at each layer of the encoder, in a list
+        one number a layer, that of the step's own nodes first; -1 for all. A curriculum's number
+        replaces them. Without it every step reads the whole graph. Searches read it in any case.
 
     References
     ----------
@@ -75,10 +80,13 @@ class EdgeContrast:
     mined_loss: InfoNCELoss = field(default_factory=lambda: InfoNCELoss(temperature=0.1))
     num_mined: int = 8
     refresh: int = 2
+    num_neighbors: Fanouts | None = None
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "folds", "num_mined", "refresh"):
             check_int(getattr(self, name), name, low=1)
+        if self.num_neighbors is not None:
+            check_fanouts(self.num_neighbors)
         for name in ("loss", "mined_loss"):
             if getattr(self, name).reduction == "none":
                 raise InvalidArgumentError(f"{name} has reduction 'none'; use 'mean' or 'sum'")
@@ -108,7 +116,8 @@ class _Run(SeededRun):
         self.encoder = encoder
         self.graph = graph
         self.adjacency = graph.adjacency()
-        self.whole = encoder.inputs(weights, graph, features)
+        self.features = features
+        self.whole: Any = None
         self.loss = objective.loss
         self.mined_loss = objective.mined_loss
         self.num_mined = objective.num_mined
@@ -117,10 +126,15 @@ class _Run(SeededRun):
         folds = min(objective.folds, graph.num_edges)
         order = self.rng.permutation(graph.num_edges)
         self.folds = np.array_split(order, folds)
-        self.inputs = [
-            encoder.inputs(weights, graph.without_edges(np.sort(fold)), features)
-            if folds > 1
-            else self.whole
+        self.readers = [
+            Reader(
+                encoder,
+                weights,
+                graph.without_edges(np.sort(fold)) if folds > 1 else graph,
+                features,
+                num_neighbors=objective.num_neighbors,
+                seed=seed,
+            )
             for fold in self.folds
         ]
         self.batches = [max(1, round(len(fold) / objective.batch_size)) for fold in self.folds]
@@ -144,7 +158,8 @@ class _Run(SeededRun):
             self.mined_loss = own.mined_loss.replace(temperature=knobs.temperature)
         self.num_mined = own.num_mined if knobs.num_negatives is None else knobs.num_negatives
         self.threshold = knobs.threshold
-        return {"temperature"} | ({"num_negatives", "threshold"} if own.miner else set())
+        known = {"temperature"} | ({"num_negatives", "threshold"} if own.miner else set())
+        return known.union(*(reader.adjust(knobs.num_neighbors) for reader in self.readers))
 
     def state_dict(self) -> dict[str, Any]:
         mined = {} if self.mined is None else self.mined._asdict()
@@ -160,20 +175,23 @@ class _Run(SeededRun):
         if self.objective.miner is not None and due:
             self.mined = self._mine(weights)
         jobs = [
-            (inputs, edges)
-            for inputs, fold, batches in zip(self.inputs, self.folds, self.batches, strict=True)
+            (reader, edges)
+            for reader, fold, batches in zip(self.readers, self.folds, self.batches, strict=True)
             for edges in np.array_split(self.rng.permutation(fold), batches)
         ]
         mined = None if self.mined is None else not_above(self.mined, self.threshold)
         for number_in_epoch, job in enumerate(self.rng.permutation(len(jobs))):
-            inputs, edges = jobs[job]
-            yield self._step(inputs, edges, mined, noise=self.noise(number, number_in_epoch))
+            draw = number * self.steps_per_epoch + number_in_epoch
+            noise = self.noise(number, number_in_epoch)
+            reader, edges = jobs[job]
+            yield self._step(reader, edges, mined, draw, noise=noise)
 
     def _step(
         self,
-        inputs: Any,
+        reader: Reader,
         edges: Ids,
         candidates: MinedNegatives | None,
+        draw: int,
         *,
         noise: np.random.Generator,
     ) -> Step:
@@ -188,10 +206,11 @@ class _Run(SeededRun):
 
         def step(variables: Mapping[str, Variable]) -> dict[str, Variable]:
             # One pass through the encoder, whose cost for a whole graph may not depend on rows.
-            rows = [anchors, positives, *([] if mined is None else [mined[1].ravel()])]
-            z = self.encoder.forward(variables, inputs, rows=np.concatenate(rows), rng=noise)
-            ends = np.cumsum([0, *map(len, rows)])
-            a, p, *others = (take_slice(z, slice(*ends[i : i + 2])) for i in range(len(rows)))
+            nodes = [anchors, positives, *([] if mined is None else [mined[1].ravel()])]
+            inputs, rows = reader.read(np.concatenate(nodes), draw)
+            z = self.encoder.forward(variables, inputs, rows=rows, rng=noise)
+            ends = np.cumsum([0, *map(len, nodes)])
+            a, p, *others = (take_slice(z, slice(*ends[i : i + 2])) for i in range(len(nodes)))
             losses = {"in_batch": loss_node(self.loss, [a, p], exclude=exclude)}
             if mined is not None:
                 with_mined, negatives = mined
@@ -211,6 +230,8 @@ class _Run(SeededRun):
         miner = self.objective.miner
         assert miner is not None
         variables = {name: constant(weights[name]) for name in self.encoder.trainable}
+        if self.whole is None:
+            self.whole = self.encoder.inputs(weights, self.graph, self.features)
         embedded = self.encoder.forward(variables, self.whole).value
         exclude = (self.adjacency.indptr, self.adjacency.indices)
         mined = as_miner(miner).mine(embedded, exclude=exclude)

@@ -15,9 +15,10 @@ from ruvector.encoders import Encoder, Weights
 from ruvector.errors import InvalidArgumentError
 from ruvector.graph import Graph
 from ruvector.losses import EdgeReconstructionLoss, FeatureReconstructionLoss
-from ruvector.objectives.base import Step
-from ruvector.objectives.infomax import width_of
+from ruvector.objectives.base import Knobs, Step
+from ruvector.objectives.infomax import rows_of, width_of
 from ruvector.objectives.random_state import SeededRun, own_weights
+from ruvector.objectives.reading import Fanouts, Reader, check_fanouts
 from ruvector.sampling import random_negative_edges
 from ruvector.smoothing import Features
 from ruvector.sparse import CSR
@@ -35,10 +36,10 @@ Ids = npt.NDArray[np.int64]
 class Reconstruction:
     """Graph autoencoder: edges by inner products, features by a linear decoder.
 
-    Each step embeds the whole graph once. All edges are compared with as many pairs, drawn afresh
-    by :func:`ruvector.sampling.random_negative_edges`, that are none, or with all of those where
-    they are fewer; the decoder, trained along, answers the features of some nodes, so that sparse
-    features are dense for those alone.
+    Each step embeds the whole graph once, or what its own nodes need. Edges are compared with as
+    many pairs, drawn afresh by :func:`ruvector.sampling.random_negative_edges`, that are none, or
+    with all of those where they are fewer; the decoder, trained along, answers the features of some
+    nodes, so that sparse features are dense for those alone.
 
     Parameters
     ----------
@@ -50,6 +51,12 @@ class Reconstruction:
         Factor on the loss of the features.
     feature_rows : int
         Nodes whose features a step answers.
+    batch_size : int, optional
+        Edges of a step at most, about as many in each; all by default.
+    num_neighbors : int or sequence of int, optional
+        Embed a step's nodes from so many sampled neighbours at each layer of the encoder, in a list
+        one number a layer, that of the step's own nodes first; -1 for all. A curriculum's number
+        replaces them. Without it every step reads the whole graph.
 
     Notes
     -----
@@ -65,8 +72,14 @@ class Reconstruction:
     features: FeatureReconstructionLoss | None = None
     feature_weight: float = 1.0
     feature_rows: int = 1024
+    batch_size: int | None = None
+    num_neighbors: Fanouts | None = None
 
     def __post_init__(self) -> None:
+        if self.batch_size is not None:
+            check_int(self.batch_size, "batch_size", low=1)
+        if self.num_neighbors is not None:
+            check_fanouts(self.num_neighbors)
         if self.edges is None and self.features is None:
             raise InvalidArgumentError("edges and features are both None; give a loss for one")
         for name in ("edges", "features"):
@@ -99,8 +112,6 @@ class Reconstruction:
 
 
 class _Run(SeededRun):
-    steps_per_epoch = 1
-
     def __init__(  # noqa: PLR0917  (called once, just above)
         self,
         objective: Reconstruction,
@@ -115,55 +126,77 @@ class _Run(SeededRun):
         self.encoder = encoder
         self.graph = graph
         self.features = features
-        self.whole = encoder.inputs(weights, graph, features)
+        self.reader = Reader(
+            encoder, weights, graph, features, num_neighbors=objective.num_neighbors, seed=seed
+        )
+        size = objective.batch_size
+        self.steps_per_epoch = (
+            1 if size is None or objective.edges is None else -(-graph.num_edges // size)
+        )
         if objective.features is not None:
             width = features.shape[1]
-            dim = width_of(encoder, weights, self.whole)
+            read, _ = self.reader.read(np.zeros(1, np.int64), 0)
+            dim = width_of(encoder, weights, read)
             self.parameters = own_weights({_WEIGHT: (dim, width), _BIAS: (width,)}, seed)
 
     @property
     def samples_per_epoch(self) -> int:
         return self.graph.num_edges
 
+    def adjust(self, knobs: Knobs) -> set[str]:
+        return self.reader.adjust(knobs.num_neighbors)
+
     def epoch(self, number: int, weights: Weights) -> Iterator[Step]:
         del weights
-        objective, graph = self.objective, self.graph
-        negatives = None
-        if objective.edges is not None:
-            drawn = int(self.rng.integers(2**63))
-            negatives = random_negative_edges(graph, graph.num_edges, seed=drawn).edges
-        rows = (
-            np.sort(self.rng.permutation(graph.num_nodes)[: objective.feature_rows])
-            if objective.features is not None
-            else None
-        )
+        steps = self.steps_per_epoch
+        edges = [self.graph.edges]
+        if steps > 1:
+            order = self.rng.permutation(self.graph.num_edges)
+            edges = [self.graph.edges[np.sort(part)] for part in np.array_split(order, steps)]
+        for i in range(steps):
+            draw = number * steps + i
+            yield self._step(edges[i], draw, noise=self.noise(number, i))
 
-        noise = self.noise(number)
+    def _step(self, edges: Ids, draw: int, *, noise: np.random.Generator) -> Step:
+        objective, graph = self.objective, self.graph
+        pairs = np.empty((0, 2), np.int64)
+        count = 0
+        if objective.edges is not None:
+            count = len(edges)
+            drawn = int(self.rng.integers(2**63))
+            negatives = random_negative_edges(graph, count, seed=drawn).edges
+            pairs = np.concatenate([edges, negatives])
+        answered = np.empty(0, np.int64)
+        if objective.features is not None:
+            answered = np.sort(self.rng.permutation(graph.num_nodes)[: objective.feature_rows])
+        nodes = np.concatenate([pairs.ravel(), answered])
 
         def step(variables: Mapping[str, Variable]) -> dict[str, Variable]:
-            z = self.encoder.forward(variables, self.whole, rng=noise)
+            inputs, places = self.reader.read(nodes, draw)
+            z = self.encoder.forward(variables, inputs, rng=noise)
+            ends, rows = places[: pairs.size].reshape(-1, 2), places[pairs.size :]
             parts = {}
-            if objective.edges is not None and negatives is not None:
+            if objective.edges is not None:
                 parts[objective.edges.name] = loss_node(
                     objective.edges,
                     [z],
-                    src=graph.edges[:, 0],
-                    dst=graph.edges[:, 1],
-                    negative_src=negatives[:, 0],
-                    negative_dst=negatives[:, 1],
+                    src=ends[:count, 0],
+                    dst=ends[:count, 1],
+                    negative_src=ends[count:, 0],
+                    negative_dst=ends[count:, 1],
                 )
-            if objective.features is not None and rows is not None:
-                decoder = [variables[_WEIGHT], variables[_BIAS]]
+            if objective.features is not None:
                 value = loss_node(
-                    objective.features, [gather(z, rows), *decoder], target=self._dense(rows)
+                    objective.features,
+                    [gather(z, rows), variables[_WEIGHT], variables[_BIAS]],
+                    target=self._dense(answered),
                 )
                 parts[objective.features.name] = scale(value, objective.feature_weight)
             return parts
 
-        yield step
+        return step
 
     def _dense(self, rows: Ids) -> npt.NDArray[np.float32]:
-        if isinstance(self.features, CSR):
-            dense: npt.NDArray[np.float32] = self.features.take_rows(rows).to_dense()
-            return dense
-        return self.features[rows]
+        target = rows_of(self.features, rows)
+        dense: npt.NDArray[np.float32] = target.to_dense() if isinstance(target, CSR) else target
+        return dense

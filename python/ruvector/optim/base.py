@@ -8,7 +8,7 @@ import numpy as np
 
 from ruvector.arrays import check_bool, check_real
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
-from ruvector.optim.parameters import Array, Arrays, matching, writable
+from ruvector.optim.parameters import Array, Arrays, matching, writable, zeros_beside
 
 __all__ = ["Optimizer"]
 
@@ -70,7 +70,7 @@ class Optimizer(ABC):
         return listed
 
     def _zeros(self) -> dict[str, Array]:
-        return {name: np.zeros(p.size, dtype=p.dtype) for name, p in self._params.items()}
+        return {name: zeros_beside(p) for name, p in self._params.items()}
 
     @property
     def params(self) -> dict[str, Array]:

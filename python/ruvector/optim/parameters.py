@@ -77,6 +77,18 @@ def _refuse_overlap(params: Mapping[str, Array]) -> None:
             )
 
 
+def zeros_beside(param: Array, *, line: int = 64) -> Array:
+    """Return as many zeros as `param` has values, flat.
+
+    They begin as many bytes into a cache line as `param` does, so that a step can read and write
+    whole lines of both.
+    """
+    raw = np.zeros(param.nbytes + line, np.uint8)
+    start = (param.ctypes.data - raw.ctypes.data) % line
+    zeros: Array = raw[start : start + param.nbytes].view(param.dtype)
+    return zeros
+
+
 def same_names(found: Mapping[str, object], params: Mapping[str, Array]) -> None:
     """Raise unless there is a gradient of every parameter and no other."""
     unknown = [name for name in found if name not in params]

@@ -1,6 +1,6 @@
 //! Adam (Kingma and Ba 2015), AMSGrad (Reddi et al. 2018) and AdamW (Loshchilov and Hutter 2019).
 
-use super::sweep::{PIECE, check_lengths, sweep};
+use super::sweep::{check_lengths, head, pieces, pieces_mut, sweep};
 use crate::error::{Error, Result};
 use crate::pool::Workers;
 use crate::real::Real;
@@ -166,18 +166,17 @@ pub fn step<T: Real>(
         ];
         check_lengths(p.weights.len(), &others)?;
     }
-    let mut pieces = Vec::new();
+    let mut all = Vec::new();
     for p in parameters {
         let scalars = Scalars::new(rule, steps, p.lr, p.weight_decay);
-        let mut largest = p.largest_moment.map(|values| values.chunks_mut(PIECE));
-        let arrays = p
-            .weights
-            .chunks_mut(PIECE)
-            .zip(p.gradient.chunks(PIECE))
-            .zip(p.first_moment.chunks_mut(PIECE))
-            .zip(p.second_moment.chunks_mut(PIECE));
+        let head = head(p.weights);
+        let mut largest = p.largest_moment.map(|values| pieces_mut(values, head));
+        let arrays = pieces_mut(p.weights, head)
+            .zip(pieces(p.gradient, head))
+            .zip(pieces_mut(p.first_moment, head))
+            .zip(pieces_mut(p.second_moment, head));
         for (((weights, gradient), first), second) in arrays {
-            pieces.push(Piece {
+            all.push(Piece {
                 weights,
                 gradient,
                 first,
@@ -187,11 +186,12 @@ pub fn step<T: Real>(
             });
         }
     }
-    sweep(workers, pieces, |piece| elementwise(piece))
+    sweep(workers, all, |piece| elementwise(piece))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::sweep::PIECE;
     use super::*;
     use crate::rng::Stream;
 
@@ -226,6 +226,35 @@ mod tests {
     fn threads_do_not_change_bits() {
         for amsgrad in [false, true] {
             assert_eq!(run(1, amsgrad), run(3, amsgrad));
+        }
+    }
+
+    #[test]
+    fn where_arrays_begin_does_not_change_bits() {
+        let n = PIECE + 5;
+        let gradient: Vec<f32> = (0..n).map(|i| (i as f32).sin()).collect();
+        let rule = Adam {
+            betas: (0.9, 0.999),
+            eps: 1e-8,
+            decoupled: false,
+        };
+        let run = |skipped: usize| {
+            let (mut w, mut m, mut v) = (vec![0.5f32; n + 16], vec![0.0; n], vec![0.0; n]);
+            let weights = &mut w[skipped..skipped + n];
+            let parameter = Parameter {
+                weights,
+                gradient: &gradient,
+                first_moment: &mut m,
+                second_moment: &mut v,
+                largest_moment: None,
+                lr: 0.5,
+                weight_decay: 0.1,
+            };
+            step(&Workers::serial(), &rule, 1, vec![parameter]).unwrap();
+            w[skipped..skipped + n].to_vec()
+        };
+        for skipped in 1..16 {
+            assert_eq!(run(0), run(skipped));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Stochastic gradient descent with momentum, dampening and Nesterov's look-ahead.
 
-use super::sweep::{PIECE, check_lengths, sweep};
+use super::sweep::{check_lengths, head, pieces, pieces_mut, sweep};
 use crate::error::Result;
 use crate::pool::Workers;
 use crate::real::Real;
@@ -118,12 +118,13 @@ pub fn step<T: Real>(
             .map_or(p.weights.len(), |values| values.len());
         check_lengths(p.weights.len(), &[p.gradient.len(), velocity])?;
     }
-    let mut pieces = Vec::new();
+    let mut all = Vec::new();
     for p in parameters {
         let scalars = Scalars::new(rule, first, p.lr, p.weight_decay);
-        let mut velocity = p.velocity.map(|values| values.chunks_mut(PIECE));
-        for (weights, gradient) in p.weights.chunks_mut(PIECE).zip(p.gradient.chunks(PIECE)) {
-            pieces.push(Piece {
+        let head = head(p.weights);
+        let mut velocity = p.velocity.map(|values| pieces_mut(values, head));
+        for (weights, gradient) in pieces_mut(p.weights, head).zip(pieces(p.gradient, head)) {
+            all.push(Piece {
                 weights,
                 gradient,
                 velocity: velocity.as_mut().and_then(Iterator::next),
@@ -131,7 +132,7 @@ pub fn step<T: Real>(
             });
         }
     }
-    sweep(workers, pieces, |piece| elementwise(piece))
+    sweep(workers, all, |piece| elementwise(piece))
 }
 
 #[cfg(test)]
