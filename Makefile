@@ -11,6 +11,7 @@ INDEX_DATA ?=
 INDEX_PEERS ?=
 INDEX_ARGS ?=
 TORCH_INDEX ?=
+TORCH_VENV ?=
 LOSS_ARGS ?=
 MINING_ARGS ?=
 
@@ -61,8 +62,27 @@ test: $(STAMPS)/develop $(STAMPS)/test ## build, then run the tests of both lang
 	cargo test --locked --workspace
 	$(PY) -m pytest $(PYTEST_ARGS)
 
-# PyTorch is too large for everybody's environment, hence one of its own.
-test-torch: $(STAMPS)/tools ## install PyTorch apart (TORCH_INDEX: an index of CPU wheels), test the bridge
+# PyTorch is too large for everybody's environment, hence one of its own; or TORCH_VENV names one that
+# has it, which is used as it is, with this checkout's build in front.
+ifeq ($(TORCH_VENV),)
+TORCH_PY := .bench/torch-venv/bin/python
+LOSSES_PY := PYTHONPATH=benches .bench/losses-venv/bin/python
+else
+# It need not have the plugins that the usual options are for.
+TORCH_PY := PYTHONPATH="$(CURDIR)/python" PYTEST_ADDOPTS="-o addopts=-q" "$(TORCH_VENV)/bin/python"
+LOSSES_PY := PYTHONPATH="benches:$(CURDIR)/python" "$(TORCH_VENV)/bin/python"
+endif
+
+test-torch: torch-venv ## test the bridge to PyTorch (TORCH_INDEX: CPU wheels; TORCH_VENV: an environment)
+	$(TORCH_PY) -m pytest $(PYTEST_ARGS) tests/test_interop_torch.py \
+	  tests/test_encoders_torch.py tests/test_interop_pyg.py tests/test_schedules.py \
+	  tests/test_sparse_adam.py
+	$(TORCH_PY) -m pytest -k torch $(PYTEST_ARGS) \
+	  tests/test_examples.py tests/test_readme.py
+
+.PHONY: torch-venv losses-venv mining-venv
+ifeq ($(TORCH_VENV),)
+torch-venv: $(STAMPS)/tools
 	rm -f .bench/wheels/*.whl
 	$(MATURIN) build --release --locked --quiet --interpreter $(PY) --out .bench/wheels
 	test -x .bench/torch-venv/bin/python || $(PY) -m venv .bench/torch-venv
@@ -72,11 +92,14 @@ test-torch: $(STAMPS)/tools ## install PyTorch apart (TORCH_INDEX: an index of C
 	  "hypothesis>=6.100" "scikit-learn>=1.6" "torch_geometric>=2.5"
 	.bench/torch-venv/bin/python -m pip --disable-pip-version-check --quiet install \
 	  --force-reinstall --no-deps .bench/wheels/*.whl
-	.bench/torch-venv/bin/python -m pytest $(PYTEST_ARGS) tests/test_interop_torch.py \
-	  tests/test_encoders_torch.py tests/test_interop_pyg.py tests/test_schedules.py \
-	  tests/test_sparse_adam.py
-	.bench/torch-venv/bin/python -m pytest -k torch $(PYTEST_ARGS) \
-	  tests/test_examples.py tests/test_readme.py
+
+losses-venv mining-venv: %-venv: $(STAMPS)/tools
+	rm -f .bench/wheels/*.whl
+	$(MATURIN) build --release --locked --quiet --interpreter $(PY) --out .bench/wheels
+	TORCH_INDEX="$(TORCH_INDEX)" $(PY) benches/$*/install.py .bench/losses-venv .bench/wheels
+else
+torch-venv losses-venv mining-venv: $(STAMPS)/develop
+endif
 
 # Their suites bring plug-ins of pytest that others need not have.
 test-frameworks: $(STAMPS)/tools ## install LangChain, LlamaIndex and Haystack apart, run their suites
@@ -125,17 +148,11 @@ bench-index: $(STAMPS)/tools ## measure the index beside its peers (INDEX_DATA, 
 	PYTHONPATH=benches .bench/index-venv/bin/python -m index \
 	  --data "$(INDEX_DATA)" --peers "$(INDEX_PEERS)" $(INDEX_ARGS)
 
-bench-losses: $(STAMPS)/tools ## measure losses beside their peers (LOSS_ARGS)
-	rm -f .bench/wheels/*.whl
-	$(MATURIN) build --release --locked --quiet --interpreter $(PY) --out .bench/wheels
-	$(PY) benches/losses/install.py .bench/losses-venv .bench/wheels
-	PYTHONPATH=benches .bench/losses-venv/bin/python -m losses $(LOSS_ARGS)
+bench-losses: losses-venv ## measure losses beside their peers (LOSS_ARGS; TORCH_VENV: an environment)
+	$(LOSSES_PY) -m losses $(LOSS_ARGS)
 
-bench-mining: $(STAMPS)/tools ## measure miners and samplers beside their peers (MINING_ARGS: groups)
-	rm -f .bench/wheels/*.whl
-	$(MATURIN) build --release --locked --quiet --interpreter $(PY) --out .bench/wheels
-	$(PY) benches/mining/install.py .bench/losses-venv .bench/wheels
-	PYTHONPATH=benches .bench/losses-venv/bin/python -m mining $(MINING_ARGS)
+bench-mining: mining-venv ## measure miners and samplers beside their peers (MINING_ARGS: groups; TORCH_VENV)
+	$(LOSSES_PY) -m mining $(MINING_ARGS)
 
 bench-quality: $(STAMPS)/develop ## measure the recipes on real graphs, over seeds
 	$(PY) benches/bench_quality.py

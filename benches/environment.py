@@ -22,11 +22,12 @@ def install(python, *what):
     return done.stderr.strip()[-500:] if done.returncode else ""
 
 
-def prepare(folder, wheels, tools, wanted):
+def prepare(folder, wheels, tools, wanted, *, needs=None):
     """Install `tools`, the newest wheel of ruvector in `wheels` and what is `wanted`.
 
     The last are pip's arguments by name, installed each apart, so that one that fails does not
-    hinder the others. What is installed already stays.
+    hinder the others; `needs` names what must be there before another is tried. What is installed
+    already stays.
     """
     python = folder / "bin" / "python"
     if not python.exists():
@@ -36,6 +37,10 @@ def prepare(folder, wheels, tools, wanted):
         sys.exit(f"{', '.join(tools)}: {problem}")
     failed = {}
     for name, arguments in wanted.items():
+        before = (needs or {}).get(name)
+        if before in failed:
+            failed[name] = f"{arguments[-1]} needs {before}, which failed"
+            continue
         problem = install(python, *arguments)
         if problem:
             failed[name] = f"{arguments[-1]} does not install: {problem}"

@@ -217,7 +217,9 @@ def test_hops_are_the_weighted_sum_of_their_infonce(seed, shape, form, reduction
     want = value if reduction == "none" else share * value.sum()
     np.testing.assert_allclose(got.value, want, rtol=1e-12, atol=1e-13)
     for part, gradient in zip(parts, (g for g in got.gradients if g is not None), strict=True):
-        np.testing.assert_allclose(gradient, part, rtol=1e-11, atol=1e-12 * np.abs(part).max())
+        # One column leaves nothing but rounding of terms as large as 1 / temperature.
+        atol = 1e-12 * max(1.0, np.abs(part).max())
+        np.testing.assert_allclose(gradient, part, rtol=1e-11, atol=atol)
     assert (got.gradients.negatives is None) == (negatives is None)
 
 

@@ -170,6 +170,32 @@ def test_rows_of_a_table_give_one_gradient():
         items[0].backward()
 
 
+@pytest.mark.parametrize("name", [n for n in NAMES if SPECS[n].by_number == "rows"])
+def test_rows_by_number_give_what_indexing_in_pytorch_gives(name):
+    rng = np.random.default_rng(4)
+    for loss, inputs, keywords in filled(name, 2):
+        kinds = {entry.name: entry.kind for entry in SPECS[name].inputs}
+        tensors = tensors_of(inputs)
+        fields = [n for n, t in tensors.items() if t is not None and kinds[n] == "embeddings"]
+        rest = {n: t for n, t in tensors.items() if n not in fields} | keywords
+        cols = tensors[fields[0]].shape[-1]
+        table = torch.tensor(rng.standard_normal((5, cols)), requires_grad=True)
+        rows = {n: torch.tensor(rng.integers(0, 5, tensors[n].shape[:-1])) for n in fields}
+        single = sum(kind == "embeddings" for kind in kinds.values()) == 1
+        named = {"rows": rows[fields[0]]} if single else rows
+        got = as_module(summed(loss), indexed=True)(table, **named, **rest)
+        got.backward()
+        found = [t for n, t in tensors.items() if t is not None and n not in fields]
+        slopes = [table.grad, *(t.grad for t in found)]
+        for tensor in (table, *found):
+            tensor.grad = None
+        want = as_module(summed(loss))(**{n: table[r] for n, r in rows.items()}, **rest)
+        want.backward()
+        torch.testing.assert_close(got, want, rtol=0, atol=0)
+        for slope, tensor in zip(slopes, (table, *found), strict=True):
+            torch.testing.assert_close(slope, tensor.grad, rtol=1e-11, atol=1e-13)
+
+
 def test_tensors_marked_as_negated_are_read():
     z = torch.tensor([[1 + 2j, 3 - 1j], [0.5 + 1j, 2j]], dtype=torch.complex128)
     marked = z.conj().imag
@@ -218,6 +244,38 @@ def test_gradients_cannot_be_differentiated_again():
     np.testing.assert_array_equal(gradient.detach(), anchors.grad)
     with pytest.raises(RuntimeError, match="gradients of InfoNCELoss cannot be differentiated"):
         (value + gradient.square().sum()).backward()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_functional_gradients_are_those_of_backward(name):
+    for loss, inputs, keywords in filled(name, 2):
+        criterion = as_module(summed(loss))
+        tensors = tensors_of(inputs)
+        fields = [n for n, t in tensors.items() if t is not None]
+        rest = {n: None for n, t in tensors.items() if t is None}
+
+        def value(*args, criterion=criterion, fields=fields, rest=rest, keywords=keywords):
+            return 2 * criterion(**dict(zip(fields, args, strict=True)), **rest, **keywords)
+
+        plain = [tensors[n].detach() for n in fields]
+        everything = tuple(range(len(fields)))
+        got, found = torch.func.grad_and_value(value, argnums=everything)(*plain)[::-1]
+        want = value(*(tensors[n] for n in fields))
+        want.backward()
+        assert got == want
+        for gradient, field in zip(found, fields, strict=True):
+            torch.testing.assert_close(gradient, tensors[field].grad, rtol=0, atol=0)
+
+
+def test_functional_transforms_that_cannot_be_are_told():
+    criterion, (x, y, z) = as_module(losses.TripletLoss()), triplets()
+    mapped = torch.func.vmap(torch.func.grad(lambda a: criterion(a, y[:1], z[:1])))
+    with pytest.raises(InvalidArgumentError, match=r"TripletLoss cannot be mapped by torch\.func"):
+        mapped(x[:, None])
+    slope = torch.func.grad(lambda a: criterion(a, y, z))
+    twice = torch.func.grad(lambda a: slope(a).square().sum())
+    with pytest.raises(RuntimeError, match="gradients of TripletLoss cannot be differentiated"):
+        twice(x)
 
 
 def test_other_memory_orders_and_mixed_dtypes():
@@ -314,7 +372,7 @@ def test_what_is_no_loss_is_refused():
     with pytest.raises(InvalidTypeError, match="loss is str but must be one"):
         as_module("infonce")
     with pytest.raises(InvalidArgumentError, match="has no value_and_grad_indexed"):
-        as_module(losses.DistillationLoss(), indexed=True)
+        as_module(losses.EdgeBCELoss(), indexed=True)
 
 
 def test_modules_are_shown_copied_and_pickled():

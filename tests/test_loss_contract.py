@@ -1,6 +1,5 @@
 """What every registered loss owes its callers, whatever it computes: one contract, case by case."""
 
-import inspect
 import os
 import subprocess
 import sys
@@ -8,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 from loss_cases import CASES, samples
-from ruvector import _core
+from ruvector import _core, losses
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.graph import Graph
 from ruvector.losses._base import SPECS
@@ -255,52 +254,155 @@ def test_arguments_without_gradient_are_checked(name):
                 loss(**inputs, **(keywords | {field: wrong}))
 
 
-INDEXED = [
-    name
-    for name in NAMES
-    if hasattr(type(next(iter(samples(name, 1))).loss), "value_and_grad_indexed")
-]
+BY_NUMBER = [name for name in NAMES if SPECS[name].by_number == "rows"]
+TABLES = [name for name in NAMES if SPECS[name].by_number == "table"]
+# Losses without either form, whose reason the registry tells.
+NEVER = {"edge_bce", "ewc"}
+
+
+def class_of(name):
+    return type(next(iter(samples(name, 1))).loss)
+
+
+@pytest.mark.parametrize("name", losses.names())
+def test_each_loss_takes_rows_of_a_table_or_tells_why_not(name):
+    spec, cls = SPECS[name], class_of(name)
+    assert hasattr(cls, "value_and_grad_indexed") == (spec.by_number == "rows")
+    kinds = {entry.name: entry.kind for entry in spec.inputs}
+    if spec.by_number == "table":
+        # One table, of which other inputs name rows.
+        assert [n for n, kind in kinds.items() if kind == "embeddings"] == ["embeddings"]
+        assert "indices" in kinds.values()
+    elif spec.by_number != "rows":
+        assert name in NEVER
+        assert len(spec.by_number.split()) > 4
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", INDEXED)
+@pytest.mark.parametrize("name", BY_NUMBER)
 def test_rows_of_a_table_may_repeat_and_add_up(name, dtype):
     rng = np.random.default_rng(7)
     for loss, inputs, keywords in filled(name, 12):
         arrays = as_type(inputs, dtype)
-        cols = next(a.shape[-1] for a in arrays.values() if a is not None)
         kinds = {entry.name: entry.kind for entry in SPECS[name].inputs}
-        table = rng.standard_normal((5, cols)).astype(dtype)
         fields = [n for n, a in arrays.items() if a is not None and kinds[n] == "embeddings"]
-        rows = {n: rng.integers(0, 5, arrays[n].shape[:-1]) for n in fields}
-        gathered = arrays | {n: table[index] for n, index in rows.items()}
+        cols = arrays[fields[0]].shape[-1]
+        table = rng.standard_normal((5, cols)).astype(dtype)
+        numbers = {n: rng.integers(0, 5, arrays[n].shape[:-1]) for n in fields}
+        gathered = arrays | {n: table[index] for n, index in numbers.items()}
         want = loss.value_and_grad(**gathered, **keywords)
-        names = list(inspect.signature(loss.value_and_grad_indexed).parameters)
-        if "rows" in names:
-            rows = {"rows": rows["embeddings"]}
-        given = {n: a for n, a in arrays.items() if n not in fields} | rows | keywords
         gradient = np.zeros(table.shape)
-        for n, index in zip(fields, rows.values(), strict=True):
+        for n, index in numbers.items():
             np.add.at(gradient, index, getattr(want.gradients, n))
-        out = np.full_like(table, np.nan)
-        got = loss.value_and_grad_indexed(table, **given, out=out)
+        # A loss of one embedding input calls their numbers rows.
+        single = sum(kind == "embeddings" for kind in kinds.values()) == 1
+        rows = {"rows": numbers[fields[0]]} if single else numbers
+        given = {n: a for n, a in arrays.items() if n not in fields} | rows | keywords
+        parameters = [n for n in arrays if kinds[n] == "parameters"]
+        out = [np.full_like(table, np.nan)]
+        out += [None if arrays[n] is None else np.full_like(arrays[n], np.nan) for n in parameters]
+        whole = out if parameters else out[0]
+        got = loss.value_and_grad_indexed(table, **given, out=whole)
         assert np.array_equal(got.value, want.value)
         assert got.active == want.active
-        assert got.gradients.embeddings is out
+        assert all(a is b for a, b in zip(got.gradients, out, strict=True))
+        assert got.gradients._fields == ("embeddings", *parameters)
         tolerance = 1e-5 if dtype == np.float32 else 1e-12
         scale = max(np.abs(g).max(initial=0) for g in want.gradients if g is not None)
-        np.testing.assert_allclose(out, gradient, rtol=tolerance, atol=tolerance * scale)
+        np.testing.assert_allclose(out[0], gradient, rtol=tolerance, atol=tolerance * scale)
+        for n, array in zip(parameters, out[1:], strict=True):
+            assert array is None or np.array_equal(array, getattr(want.gradients, n))
         again = loss.value_and_grad_indexed(table, **given)
-        assert np.array_equal(again.gradients.embeddings, out)
+        assert bits(again) == bits(got)
         first = next(iter(rows))
         for bad, error in ((5, InvalidArgumentError), (-1, InvalidArgumentError)):
             wrong = rows[first].copy()
             wrong.flat[-1] = bad
-            with pytest.raises(error, match=f"holds {bad}"):
-                loss.value_and_grad_indexed(table, **(given | {first: wrong}), out=out)
+            with pytest.raises(error, match=f"{first} holds {bad}"):
+                loss.value_and_grad_indexed(table, **(given | {first: wrong}), out=whole)
         with pytest.raises(InvalidTypeError, match=first):
-            loss.value_and_grad_indexed(table, **(given | {first: rows[first] + 0.5}), out=out)
-        assert np.array_equal(again.gradients.embeddings, out)
+            loss.value_and_grad_indexed(table, **(given | {first: rows[first] + 0.5}), out=whole)
+        assert bits(again) == bits(got)
+        with pytest.raises(InvalidArgumentError, match="overlaps"):
+            loss.value_and_grad_indexed(
+                table, **given, out=[table, *out[1:]] if parameters else table
+            )
+        if parameters:
+            with pytest.raises(InvalidArgumentError, match="out holds 1 arrays but needs"):
+                loss.value_and_grad_indexed(table, **given, out=out[:1])
+
+
+def numbered(name):
+    """Return a sample's loss, row numbers and other arguments, and the number of columns."""
+    (sample,) = filled(name, 1)
+    loss, inputs, keywords = sample
+    kinds = {entry.name: entry.kind for entry in SPECS[name].inputs}
+    fields = [n for n, a in inputs.items() if a is not None and kinds[n] == "embeddings"]
+    rows = {n: np.zeros(inputs[n].shape[:-1], np.int64) for n in fields}
+    if sum(kind == "embeddings" for kind in kinds.values()) == 1:
+        rows = {"rows": rows[fields[0]]}
+    others = {n: a for n, a in inputs.items() if n not in fields} | keywords
+    return loss, rows, others, inputs[fields[0]].shape[-1]
+
+
+@pytest.mark.parametrize("name", BY_NUMBER)
+def test_a_bad_row_of_a_table_is_told_by_who_names_it(name):
+    loss, rows, others, cols = numbered(name)
+    table = np.ones((3, cols))
+    table[1, -1] = np.nan
+    loss.value_and_grad_indexed(table, **rows, **others)
+    table[0, -1] = np.nan
+    with pytest.raises(InvalidArgumentError, match=f"embeddings .*row 0, which {next(iter(rows))}"):
+        loss.value_and_grad_indexed(table, **rows, **others)
+
+
+# Losses that compare the number of rows with that of something else.
+COUNTED = set(BY_NUMBER) - {"norm", "orthogonality", "sparsity"}
+COUNTED -= {"deep_graph_infomax", "feature_reconstruction", "node_classification"}
+
+
+@pytest.mark.parametrize("name", sorted(COUNTED))
+def test_row_numbers_that_do_not_fit_are_told_as_they_were_given(name):
+    loss, rows, others, cols = numbered(name)
+    first, index = next(iter(rows.items()))
+    longer = np.zeros((len(index) + 1, *index.shape[1:]), np.int64)
+    shape = str(longer.shape).replace("(", r"\(").replace(")", r"\)")
+    with pytest.raises(InvalidArgumentError, match=f"{first} has shape {shape}"):
+        loss.value_and_grad_indexed(np.ones((3, cols)), **(rows | {first: longer}), **others)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_renaming_the_rows_of_a_table_permutes_its_gradient(name):
+    """And rows that nothing names, further down, get none."""
+    rng = np.random.default_rng(1)
+    for loss, inputs, keywords in filled(name, 8):
+        table = inputs["embeddings"]
+        order = rng.permutation(len(table))
+        place = np.argsort(order)  # where each row comes to lie
+        if name == "neighbor_contrastive":
+            # Draws go by a node's number; with all others as negatives there is nothing to draw.
+            chosen = loss.replace(num_negatives=99)
+            ends = np.stack(np.nonzero(np.triu(np.ones((len(table),) * 2), 1)), axis=1)
+            ends = ends[rng.random(len(ends)) < 0.4]
+            graphs = [Graph.from_edges(e, num_nodes=len(table)) for e in (ends, place[ends])]
+            before, after = ({"graph": graph} for graph in graphs)
+        else:
+            kinds = {entry.name: entry.kind for entry in SPECS[name].inputs}
+            chosen, before = loss, keywords
+            after = {
+                key: place[np.asarray(array, np.int64)] if kinds[key] == "indices" else array
+                for key, array in keywords.items()
+            }
+        want = chosen.value_and_grad(table, **before)
+        got = chosen.value_and_grad(table[order], **after)
+        np.testing.assert_allclose(np.sum(got.value), np.sum(want.value), rtol=1e-10, atol=1e-12)
+        scale = np.abs(want.gradients.embeddings).max(initial=0)
+        np.testing.assert_allclose(
+            got.gradients.embeddings,
+            want.gradients.embeddings[order],
+            rtol=1e-9,
+            atol=1e-10 * max(scale, 1.0),
+        )
 
 
 _LEVEL = """

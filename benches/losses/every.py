@@ -52,7 +52,8 @@ def _distillation():
 
 def _link_prediction():
     src, dst = _pairs()
-    return losses.LinkPredictionLoss(), (_normal(100_000, 128), src, dst, src % 2)
+    labels = (src % 2).astype(np.float32)
+    return losses.LinkPredictionLoss(), (_normal(100_000, 128), src, dst, labels)
 
 
 def _local_contrastive():
@@ -80,17 +81,21 @@ def _triplet():
     return losses.TripletLoss(), (x, x[::-1], np.roll(x, 1, axis=0))
 
 
-def _rows(count, *shape):
+def _rows(seed, count, *shape):
     """Row numbers below `count`."""
-    return np.random.default_rng(1).integers(0, count, shape)
+    return np.random.default_rng([1, seed]).integers(0, count, shape)
 
 
-def _named(loss, shapes, indices):
-    """Return a loss with float inputs of these shapes and row numbers below and of a length."""
+def _named(loss, shapes, indices, floats=None):
+    """Return a loss with float inputs of these shapes and row numbers below and of a length.
+
+    `floats` are as row numbers, but floats.
+    """
     return lambda: (
         loss,
         {name: _normal(*shape) for name, shape in shapes.items()}
-        | {name: _rows(*size) for name, size in indices.items()},
+        | {name: _rows(seed, *size) for seed, (name, size) in enumerate(indices.items())}
+        | {name: _rows(99, *size).astype(np.float32) for name, size in (floats or {}).items()},
     )
 
 
@@ -114,8 +119,8 @@ CASES |= {
     "triplet": _triplet,
 }
 CASES |= {
-    loss.name: _named(loss, shapes, indices)
-    for loss, shapes, indices in [
+    loss.name: _named(loss, *sizes)
+    for loss, *sizes in [
         (
             losses.AdjacencyReconstructionLoss(),
             {"embeddings": (4096, 128)},
@@ -143,14 +148,15 @@ CASES |= {
             TABLE | {"weight": (128, 10), "bias": (10,)},
             {"graphs": (1000, NODES), "labels": (10, 1000)},
         ),
-        (losses.EdgeBCELoss(), {"logits": (EDGES,)}, {"labels": (2, EDGES)}),
-        (losses.DistancePreservationLoss(), TABLE, ENDS | {"distances": (5, EDGES)}),
+        (losses.EdgeBCELoss(), {"logits": (EDGES,)}, {}, {"labels": (2, EDGES)}),
+        (losses.DistancePreservationLoss(), TABLE, ENDS, {"distances": (5, EDGES)}),
         (
             losses.AnglePreservationLoss(),
             TABLE,
-            dict.fromkeys(("vertex", "first", "second"), (NODES, EDGES)) | {"cosines": (2, EDGES)},
+            dict.fromkeys(("vertex", "first", "second"), (NODES, EDGES)),
+            {"cosines": (2, EDGES)},
         ),
-        (losses.CurvatureLoss(), TABLE, ENDS | {"curvature": (2, EDGES)}),
+        (losses.CurvatureLoss(), TABLE, ENDS, {"curvature": (2, EDGES)}),
         (losses.BarlowTwinsLoss(), VIEWS, {}),
         (losses.VICRegLoss(), VIEWS, {}),
     ]

@@ -14,6 +14,8 @@ def start(case, side, threads, log):
     """Start a side; its first answer is its memory or why it cannot."""
     environment = os.environ | dict.fromkeys(PINNED, str(threads))
     arguments = (side, case.kind, json.dumps(case.size), str(threads))
+    if not case.rounds:
+        arguments += ("cold",)
     if threads == 1:
         # It counts the processors instead of reading variables.
         environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"

@@ -1,6 +1,7 @@
 """One side of one case in a process of its own: python -m losses.worker SIDE KIND SIZE THREADS
 
-Says what a call takes beyond inputs and gradients, then times a call for each line it reads.
+Says what a call takes beyond inputs and gradients, then times a call for each line it reads. With
+"cold" as a last argument no call comes before the first that is measured.
 """
 
 import contextlib
@@ -24,13 +25,13 @@ def read(field):
 
 
 def peak_of(call):
-    """Return what a call takes at its height beyond what was there, in MiB."""
+    """Return what a call takes at its height beyond what was there, in MiB, and its times."""
     gc.collect()
     _give_back()
     Path("/proc/self/clear_refs").write_text("5")  # starts the high-water mark anew
     before = read("VmRSS")
-    call()
-    return read("VmHWM") - before
+    times = timed(call)
+    return {"mib": read("VmHWM") - before} | times
 
 
 def _give_back():
@@ -65,8 +66,9 @@ def main():
 
     try:
         call = make(side, kind, size, threads)
-        call()  # compiles, starts threads, touches the gradients
-        say(mib=peak_of(call))
+        if "cold" not in sys.argv[5:]:
+            call()  # compiles, starts threads, touches the gradients
+        say(**peak_of(call))
     except (ImportError, AttributeError) as error:
         say(unsupported=str(error))
     except Exception as error:

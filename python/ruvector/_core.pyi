@@ -297,6 +297,7 @@ def loss_specs() -> list[
         list[tuple[str, str, list[int], bool]],
         list[tuple[str, str, list[str], int]],
         list[str],
+        str,
     ]
 ]: ...
 

@@ -23,7 +23,10 @@ def by_index(inputs, threads):
 def _in_batch(mode, inputs, threads):
     set_num_threads(threads)
     # Buffers for those inputs, and none for further negatives.
-    loss, out = losses.InBatchInfoNCELoss(TEMPERATURE, mode=mode), [*map(np.empty_like, inputs)]
+    loss, out = (
+        losses.InBatchInfoNCELoss(TEMPERATURE, mode=mode),
+        [np.full_like(x, 0) for x in inputs],
+    )
     return lambda: loss.value_and_grad(*inputs, out=[*out, None])
 
 

@@ -72,7 +72,8 @@ class LossModule(torch.nn.Module):
         arguments, tensors = self._arguments(args, kwargs)
         if torch.is_grad_enabled() and any(t.requires_grad for t in tensors.values()):
             names = tuple(tensors)
-            return _Evaluate.apply(self, arguments, names, *tensors.values())  # type: ignore[no-any-return, no-untyped-call, unused-ignore]
+            found = _Evaluate.apply(self, arguments, names, *tensors.values())  # type: ignore[no-untyped-call, unused-ignore]
+            return cast(torch.Tensor, found[0])
         arguments |= {name: _as_array(tensor) for name, tensor in tensors.items()}
         value = self._value_and_grad(arguments)[0] if self.indexed else self._value(arguments)
         return _as_tensor(value, tensors.values())
@@ -121,49 +122,73 @@ class LossModule(torch.nn.Module):
 
 
 class _Evaluate(torch.autograd.Function):
-    """Computes value and gradients together; going back only scales the gradients."""
+    """Computes value and gradients together; going back only scales the gradients.
+
+    Both are results, so that `torch.func` may keep them; the caller takes the value.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any,
         module: LossModule,
         arguments: dict[str, Any],
         names: tuple[str, ...],
         *tensors: torch.Tensor,
-    ) -> torch.Tensor:
+    ) -> tuple[torch.Tensor, ...]:
         views = {name: _as_array(t) for name, t in zip(names, tensors, strict=True)}
-        arguments = arguments | views
-        value, gradients = module._value_and_grad(arguments)
-        wanted = [n for n, needed in zip(names, ctx.needs_input_grad[3:], strict=True) if needed]
-        ctx.inputs = [
-            t for t, needed in zip(tensors, ctx.needs_input_grad[3:], strict=True) if needed
-        ]
-        ctx.save_for_backward(*(torch.from_numpy(getattr(gradients, name)) for name in wanted))
-        ctx.names, ctx.wanted = names, wanted
+        value, gradients = module._value_and_grad(arguments | views)
+        found = (torch.from_numpy(getattr(gradients, name)) for name in names)
+        return _as_tensor(value, tensors), *found
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
+        module, arguments, names, *tensors = inputs
+        gradients = output[1:]
+        ctx.mark_non_differentiable(*gradients)
+        ctx.set_materialize_grads(False)
+        needed = ctx.needs_input_grad[3:]
+        wanted = [k for k, is_needed in enumerate(needed) if is_needed]
+        ctx.save_for_backward(*(gradients[k] for k in wanted), *(tensors[k] for k in wanted))
+        ctx.names, ctx.wanted = names, [names[k] for k in wanted]
         ctx.label = type(module.loss).__name__
         ctx.dtypes = {name: t.dtype for name, t in zip(names, tensors, strict=True)}
         ctx.items = {}
         if module.loss.reduction == "none" and not module.indexed:
-            ctx.items = {name: _items(module.loss.name, name, arguments) for name in wanted}
-        return _as_tensor(value, tensors)
+            given = arguments | dict(zip(names, tensors, strict=True))
+            ctx.items = {name: _items(module.loss.name, name, given) for name in ctx.wanted}
 
     @staticmethod
-    def backward(ctx: Any, grad_output: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(
+        ctx: Any, grad_output: torch.Tensor | None, *_: Any
+    ) -> tuple[torch.Tensor | None, ...]:
+        if grad_output is None:
+            return (None,) * (3 + len(ctx.names))
+        saved = ctx.saved_tensors
+        gradients, inputs = saved[: len(ctx.wanted)], saved[len(ctx.wanted) :]
         with torch.no_grad():
-            scaled = _scaled(ctx, grad_output.detach())
+            scaled = _scaled(ctx, gradients, grad_output.detach())
         if torch.is_grad_enabled():  # create_graph=True
-            scaled = _Last.apply(ctx.label, len(scaled), *scaled, *ctx.inputs)  # type: ignore[no-untyped-call, unused-ignore]
+            scaled = _Last.apply(ctx.label, len(scaled), *scaled, *inputs)  # type: ignore[no-untyped-call, unused-ignore]
         found = dict(zip(ctx.wanted, scaled, strict=True))
         return (None, None, None, *(found.get(name) for name in ctx.names))
+
+    @staticmethod
+    def vmap(_info: Any, _in_dims: Any, module: LossModule, *_: Any) -> Any:
+        raise InvalidArgumentError(
+            f"{type(module.loss).__name__} cannot be mapped by torch.func.vmap: it is computed "
+            "outside PyTorch; call it in a loop, or once on the whole batch"
+        )
 
 
 class _Last(torch.autograd.Function):
     """Makes gradients depend on the inputs, so that nobody takes them for constants."""
 
     @staticmethod
-    def forward(ctx: Any, label: str, count: int, *tensors: torch.Tensor) -> Any:
-        ctx.label = label
+    def forward(_label: str, count: int, *tensors: torch.Tensor) -> Any:
         return tuple(tensor.view_as(tensor) for tensor in tensors[:count])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:  # noqa: ARG004
+        ctx.label = inputs[0]
 
     @staticmethod
     def backward(ctx: Any, *_: torch.Tensor) -> Any:
@@ -173,12 +198,14 @@ class _Last(torch.autograd.Function):
         )
 
 
-def _scaled(ctx: Any, grad_output: torch.Tensor) -> list[torch.Tensor]:
+def _scaled(
+    ctx: Any, gradients: Sequence[torch.Tensor], grad_output: torch.Tensor
+) -> list[torch.Tensor]:
     """Multiply the gradients of the loss by that of what it became part of."""
     if grad_output.ndim and grad_output.numel() and bool((grad_output == grad_output[0]).all()):
         grad_output = grad_output[0]
     scaled = []
-    for name, gradient in zip(ctx.wanted, ctx.saved_tensors, strict=True):
+    for name, gradient in zip(ctx.wanted, gradients, strict=True):
         factor = grad_output
         if grad_output.ndim:
             items = ctx.items.get(name)
@@ -203,8 +230,8 @@ def as_module(loss: Loss, *, indexed: bool = False) -> LossModule:
         Any loss of `ruvector.losses`, with its options.
     indexed : bool, default False
         Call the loss's ``value_and_grad_indexed``: the table of embeddings first, then rows of it
-        as integer tensors, and one gradient of the table's shape. Not every loss has this form;
-        losses over edges take a table as they are.
+        as integer tensors, and one gradient of the table's shape. Losses over edges take a table
+        as they are, and have no other form.
 
     Returns
     -------
@@ -231,6 +258,8 @@ def as_module(loss: Loss, *, indexed: bool = False) -> LossModule:
     ``reduction="none"`` may be weighed differently where each row belongs to one item, such as
     anchors of `InfoNCELoss`; where rows are shared, ``backward`` raises `InvalidArgumentError`.
     Gradients cannot be differentiated again, which PyTorch says with a RuntimeError.
+    `torch.func.grad` takes the module like any function; `torch.func.vmap` of it raises
+    `InvalidArgumentError`.
 
     References
     ----------

@@ -32,7 +32,11 @@ from ruvector.losses.geometric import (
     DistancePreservationLoss,
 )
 from ruvector.losses.inbatch import InBatchGradients, InBatchInfoNCELoss
-from ruvector.losses.infomax import DeepGraphInfomaxGradients, DeepGraphInfomaxLoss
+from ruvector.losses.infomax import (
+    DeepGraphInfomaxGradients,
+    DeepGraphInfomaxLoss,
+    IndexedInfomaxGradients,
+)
 from ruvector.losses.infonce import InfoNCEGradients, InfoNCELoss
 from ruvector.losses.laplacian import LaplacianGradients, LaplacianLoss
 from ruvector.losses.links import LinkPredictionLoss, LocalContrastiveLoss
@@ -88,6 +92,7 @@ __all__ = [
     "InBatchGradients",
     "InBatchInfoNCELoss",
     "IndexedGradients",
+    "IndexedInfomaxGradients",
     "InfoNCEGradients",
     "InfoNCELoss",
     "LaplacianGradients",

@@ -55,11 +55,14 @@ class _Spec(NamedTuple):
     inputs: list[_Input]
     options: list[_Option]
     reductions: list[str]
+    by_number: str  # "rows", "table", or why there is no such form
 
 
 SPECS = {
-    name: _Spec([_Input(*row) for row in inputs], [_Option(*row) for row in options], reductions)
-    for name, inputs, options, reductions in _core.loss_specs()
+    name: _Spec(
+        [_Input(*row) for row in inputs], [_Option(*row) for row in options], reductions, by_number
+    )
+    for name, inputs, options, reductions, by_number in _core.loss_specs()
 }
 
 
@@ -169,30 +172,46 @@ class Loss:
         self, embeddings: object, out: Array | None, *arguments: object
     ) -> LossResult[IndexedGradients]:
         """Index arrays stand where embedding inputs would; the rest is as it is."""
-        table = as_floats(embeddings, "embeddings")
+        return self._indexed(
+            IndexedGradients, embeddings, None if out is None else [out], arguments
+        )
+
+    def _indexed(
+        self,
+        make: type[G],
+        embeddings: object,
+        out: Sequence[Array | None] | None,
+        arguments: Sequence[object],
+    ) -> LossResult[G]:
+        """As above for a loss with parameters, whose gradients follow the table's."""
+        spec = SPECS[self.name]
+        table, *arrays = _as_arrays(spec, arguments, as_floats(embeddings, "embeddings"))
+        inputs = {"embeddings": table} | {
+            entry.name: array
+            for entry, array in zip(spec.inputs, arrays, strict=True)
+            if entry.kind == "parameters"
+        }
         if out is None:
-            out = np.empty_like(table)
-        (out,) = cast("list[Array]", _check_out([out], {"embeddings": table}))
-        if np.may_share_memory(out, table):
-            raise InvalidArgumentError("out overlaps embeddings; give it memory of its own")
-        arrays = _as_arrays(SPECS[self.name], arguments, table)
-        value, active = self._run(arrays, [out], table)
-        return LossResult(value, IndexedGradients(out), active)
+            buffers = [None if array is None else np.empty_like(array) for array in inputs.values()]
+        else:
+            buffers = _check_out(out, inputs)
+        value, active = self._run(arrays, buffers, table)
+        return LossResult(value, make(*buffers), active)
 
 
 def _as_arrays(
     spec: _Spec, arguments: Sequence[object], table: Array | None = None
 ) -> list[Array | None]:
-    """Return the arguments as the core takes them; row numbers stand for embeddings of a table."""
+    """Return the arguments as the core takes them; of a table, itself first, then row numbers."""
+    single = sum(entry.kind == "embeddings" for entry in spec.inputs) == 1
     arrays: list[Array | None] = []
     for entry, value in zip(spec.inputs, arguments, strict=True):
         if value is None and entry.optional:
             arrays.append(None)
         elif table is not None and entry.kind == "embeddings":
             ranks = [rank - 1 for rank in entry.ranks]
-            # Where the table is the loss's only such input, methods call its rows so.
-            name = "rows" if entry.name == "embeddings" else entry.name
-            arrays.append(as_ids(value, name, ndim=ranks))
+            # Where embeddings are the loss's only such input, methods call their numbers rows.
+            arrays.append(as_ids(value, "rows" if single else entry.name, ndim=ranks))
         elif entry.kind == "indices":
             arrays.append(as_ids(value, entry.name, ndim=entry.ranks))
         elif entry.kind == "columns":
@@ -205,9 +224,12 @@ def _as_arrays(
     gradients = [
         array
         for entry, array in zip(spec.inputs, arrays, strict=True)
-        if array is not None and entry.kind in _WITH_GRADIENT
+        if array is not None and array.dtype.kind == "f" and entry.kind in _WITH_GRADIENT
     ]
-    widest = np.result_type(*gradients) if table is None else table.dtype
+    if table is not None:
+        arrays.insert(0, table)
+        gradients.append(table)
+    widest = np.result_type(*gradients)
     return [
         array.astype(widest, copy=False) if array is not None and array.dtype.kind == "f" else array
         for array in arrays

@@ -6,7 +6,14 @@ from typing import ClassVar, NamedTuple
 
 import numpy.typing as npt
 
-from ruvector.losses._base import Array, Loss, LossResult, Reduction, Value
+from ruvector.losses._base import (
+    Array,
+    IndexedGradients,
+    Loss,
+    LossResult,
+    Reduction,
+    Value,
+)
 
 __all__ = ["CCASSGGradients", "CCASSGLoss"]
 
@@ -106,3 +113,29 @@ class CCASSGLoss(Loss):
             ``value, gradients``, with the number of rows as ``active``.
         """
         return self._value_and_grad(CCASSGGradients, out, first, second)
+
+    def value_and_grad_indexed(
+        self,
+        embeddings: npt.ArrayLike,
+        first: npt.ArrayLike,
+        second: npt.ArrayLike,
+        *,
+        out: Array | None = None,
+    ) -> LossResult[IndexedGradients]:
+        """Return the loss on rows of one table and the table's gradient.
+
+        Parameters
+        ----------
+        embeddings : array_like of float, shape (n, d)
+            The table.
+        first, second : array_like of int, shape (B,)
+            Rows of the table, any number of times; their gradients add up.
+        out : ndarray, optional
+            Array of the table's shape and dtype that is overwritten with the gradient.
+
+        Returns
+        -------
+        LossResult
+            Its gradients have the one field ``embeddings``, shape (n, d).
+        """
+        return self._value_and_grad_indexed(embeddings, out, first, second)

@@ -6,7 +6,14 @@ from typing import ClassVar, NamedTuple
 
 import numpy.typing as npt
 
-from ruvector.losses._base import Array, Loss, LossResult, Reduction, Value
+from ruvector.losses._base import (
+    Array,
+    IndexedGradients,
+    Loss,
+    LossResult,
+    Reduction,
+    Value,
+)
 
 __all__ = ["DistillationGradients", "DistillationLoss"]
 
@@ -114,3 +121,31 @@ class DistillationLoss(Loss):
             ``value, gradients``, with the number of rows as ``active``.
         """
         return self._value_and_grad(DistillationGradients, out, student_logits, teacher_logits)
+
+    def value_and_grad_indexed(
+        self,
+        embeddings: npt.ArrayLike,
+        rows: npt.ArrayLike,
+        teacher_logits: npt.ArrayLike,
+        *,
+        out: Array | None = None,
+    ) -> LossResult[IndexedGradients]:
+        """Return the loss on rows of one table of the student's logits and the table's gradient.
+
+        Parameters
+        ----------
+        embeddings : array_like of float, shape (n, c)
+            The table.
+        rows : array_like of int, shape (B,)
+            Rows of the table, any number of times; their gradients add up.
+        teacher_logits : array_like of float, shape (B, c)
+            One row for each of `rows`.
+        out : ndarray, optional
+            Array of the table's shape and dtype that is overwritten with the gradient.
+
+        Returns
+        -------
+        LossResult
+            Its gradients have the one field ``embeddings``, shape (n, c).
+        """
+        return self._value_and_grad_indexed(embeddings, out, rows, teacher_logits)

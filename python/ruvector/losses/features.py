@@ -138,6 +138,41 @@ class FeatureReconstructionLoss(Loss):
             FeatureReconstructionGradients, out, embeddings, weight, bias, *_target(target)
         )
 
+    def value_and_grad_indexed(
+        self,
+        embeddings: npt.ArrayLike,
+        rows: npt.ArrayLike,
+        weight: npt.ArrayLike,
+        bias: npt.ArrayLike | None,
+        target: npt.ArrayLike,
+        *,
+        out: Sequence[Array | None] | None = None,
+    ) -> LossResult[FeatureReconstructionGradients]:
+        """Return the loss on rows of one table and the gradients of table and decoder.
+
+        Parameters
+        ----------
+        embeddings : array_like of float, shape (n, d)
+            The table.
+        rows : array_like of int, shape (B,)
+            Rows of the table, any number of times; their gradients add up.
+        weight, bias
+            As for calling the loss.
+        target : array_like, shape (B, f) or (B,)
+            As for calling the loss, one entry for each of `rows`.
+        out : sequence of ndarray, optional
+            Three arrays to write the gradients to, for the table, weight and bias (None where that
+            is None), of their shapes and common dtype. After an exception their content is
+            undefined.
+
+        Returns
+        -------
+        LossResult
+            ``value, gradients``, where ``embeddings`` has the table's shape.
+        """
+        arguments = (rows, weight, bias, *_target(target))
+        return self._indexed(FeatureReconstructionGradients, embeddings, out, arguments)
+
 
 def _target(value: npt.ArrayLike) -> tuple[npt.ArrayLike | None, npt.ArrayLike | None]:
     """Return features and classes, one of them None."""

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from ruvector.losses._base import Array, Loss, LossResult, Reduction, Value
 
-__all__ = ["DeepGraphInfomaxGradients", "DeepGraphInfomaxLoss"]
+__all__ = ["DeepGraphInfomaxGradients", "DeepGraphInfomaxLoss", "IndexedInfomaxGradients"]
 
 
 class DeepGraphInfomaxGradients(NamedTuple):
@@ -16,6 +16,14 @@ class DeepGraphInfomaxGradients(NamedTuple):
 
     states: Array
     corrupted: Array
+    weight: Array
+    summary: Array | None
+
+
+class IndexedInfomaxGradients(NamedTuple):
+    """Gradients of :class:`DeepGraphInfomaxLoss` on rows of one table."""
+
+    embeddings: Array
     weight: Array
     summary: Array | None
 
@@ -126,3 +134,36 @@ class DeepGraphInfomaxLoss(Loss):
         return self._value_and_grad(
             DeepGraphInfomaxGradients, out, states, corrupted, weight, summary
         )
+
+    def value_and_grad_indexed(
+        self,
+        embeddings: npt.ArrayLike,
+        states: npt.ArrayLike,
+        corrupted: npt.ArrayLike,
+        weight: npt.ArrayLike,
+        summary: npt.ArrayLike | None = None,
+        *,
+        out: Sequence[Array | None] | None = None,
+    ) -> LossResult[IndexedInfomaxGradients]:
+        """Return the loss on rows of one table and the gradients of table and discriminator.
+
+        Parameters
+        ----------
+        embeddings : array_like of float, shape (n, d)
+            The table.
+        states, corrupted : array_like of int, shapes (B,) and (C,)
+            Rows of the table, any number of times; their gradients add up.
+        weight, summary
+            As for calling the loss.
+        out : sequence of ndarray, optional
+            Three arrays to write the gradients to, for the table, weight and summary (None where
+            that is None), of their shapes and common dtype. After an exception their content is
+            undefined.
+
+        Returns
+        -------
+        LossResult
+            Its gradients have the fields ``embeddings``, shape (n, d), ``weight`` and ``summary``.
+        """
+        arguments = (states, corrupted, weight, summary)
+        return self._indexed(IndexedInfomaxGradients, embeddings, out, arguments)

@@ -6,7 +6,14 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy.typing as npt
 
-from ruvector.losses._base import Array, Loss, LossResult, Reduction, Value
+from ruvector.losses._base import (
+    Array,
+    IndexedGradients,
+    Loss,
+    LossResult,
+    Reduction,
+    Value,
+)
 
 __all__ = [
     "EdgeBCEGradients",
@@ -127,6 +134,38 @@ class NodeClassificationLoss(Loss):
         return self._value_and_grad(
             NodeClassificationGradients, out, logits, labels, class_weights, mask
         )
+
+    def value_and_grad_indexed(
+        self,
+        embeddings: npt.ArrayLike,
+        rows: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        *,
+        class_weights: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        out: Array | None = None,
+    ) -> LossResult[IndexedGradients]:
+        """Return the loss on rows of one table of logits and the table's gradient.
+
+        Parameters
+        ----------
+        embeddings : array_like of float, shape (n, c)
+            The table.
+        rows : array_like of int, shape (B,)
+            Rows of the table, any number of times; their gradients add up.
+        labels, mask : array_like, shape (B,)
+            As for calling the loss, one for each of `rows`.
+        class_weights
+            As for calling the loss.
+        out : ndarray, optional
+            Array of the table's shape and dtype that is overwritten with the gradient.
+
+        Returns
+        -------
+        LossResult
+            Its gradients have the one field ``embeddings``, shape (n, c).
+        """
+        return self._value_and_grad_indexed(embeddings, out, rows, labels, class_weights, mask)
 
 
 class GraphClassificationGradients(NamedTuple):
@@ -265,6 +304,43 @@ class GraphClassificationLoss(Loss):
             labels,
             class_weights,
         )
+
+    def value_and_grad_indexed(
+        self,
+        embeddings: npt.ArrayLike,
+        rows: npt.ArrayLike,
+        weight: npt.ArrayLike | None = None,
+        bias: npt.ArrayLike | None = None,
+        *,
+        graphs: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        class_weights: npt.ArrayLike | None = None,
+        out: Sequence[Array | None] | None = None,
+    ) -> LossResult[GraphClassificationGradients]:
+        """Return the loss on rows of one table and the gradients of table and classifier.
+
+        Parameters
+        ----------
+        embeddings : array_like of float, shape (n, d)
+            The table.
+        rows : array_like of int, shape (B,)
+            Rows of the table, the nodes of all graphs, any number of times; their gradients add up.
+        weight, bias, labels, class_weights
+            As for calling the loss.
+        graphs : array_like of int, shape (B,)
+            Which graph each of `rows` belongs to, in any order.
+        out : sequence of ndarray, optional
+            Three arrays to write the gradients to, for the table, weight and bias (None where
+            these are None), of their shapes and common dtype. After an exception their content is
+            undefined.
+
+        Returns
+        -------
+        LossResult
+            ``value, gradients``, where ``embeddings`` has the table's shape.
+        """
+        arguments = (rows, weight, bias, graphs, labels, class_weights)
+        return self._indexed(GraphClassificationGradients, embeddings, out, arguments)
 
 
 class EdgeBCEGradients(NamedTuple):

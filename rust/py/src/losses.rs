@@ -87,7 +87,7 @@ fn view<'a, V: Element>(
 
 /// A loss's value, or one an item, and its number of active items. With `out`, one array an
 /// input with a gradient or None where that is absent, the gradients as well. With `table`, row
-/// numbers stand for embeddings, and `out` is one array of its shape.
+/// numbers stand for embeddings, and `out` begins with one array of its shape for all of these.
 #[pyfunction]
 #[pyo3(signature = (name, options, inputs, reduction, out, table=None))]
 fn loss<'py>(
@@ -189,9 +189,11 @@ type SpecRow = (
     Vec<InputRow>,
     Vec<OptionRow>,
     Vec<&'static str>,
+    &'static str,
 );
 
-/// The registry: name, inputs, options and reductions of every loss.
+/// The registry: name, inputs, options and reductions of every loss, and how it takes rows of a
+/// table by number.
 #[pyfunction]
 fn loss_specs() -> Vec<SpecRow> {
     let row = |entry: &Entry| {
@@ -217,6 +219,7 @@ fn loss_specs() -> Vec<SpecRow> {
             inputs.collect(),
             options.collect(),
             reductions.collect(),
+            spec.by_number.describe(),
         )
     };
     losses::REGISTRY.iter().map(row).collect()

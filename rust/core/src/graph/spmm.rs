@@ -67,8 +67,7 @@ pub fn spmm<T: Real>(
         for (offset, y) in block.chunks_exact_mut(cols).enumerate() {
             let i = piece * ROWS + offset;
             let (indices, values) = a.row(i);
-            // SAFETY: `Csr` holds only columns of `a`, which are rows of `x`.
-            unsafe { kernels.sum_rows(indices, values, x.data(), y) };
+            kernels.sum_rows(indices, values, x.data(), y);
             if let Some(scale) = scale {
                 y.iter_mut().for_each(|value| *value *= scale[i]);
             }

@@ -34,6 +34,7 @@ impl Loss for Adjacency {
             Input::required("src", Kind::Indices, &[1]),
             Input::required("dst", Kind::Indices, &[1]),
         ],
+        by_number: ByNumber::Table,
         options: &[Setting::new("pos_weight", Domain::Positive)],
         reductions: &[Reduction::Mean, Reduction::Sum],
     };
@@ -216,6 +217,7 @@ impl Loss for ListedPairs {
             Input::required("negative_src", Kind::Indices, &[1]),
             Input::required("negative_dst", Kind::Indices, &[1]),
         ],
+        by_number: ByNumber::Table,
         options: &[Setting::new("pos_weight", Domain::Positive)],
         reductions: Reduction::ALL,
     };

@@ -1,15 +1,27 @@
 //! Angles of triples against given ones, by their cosines (RKD-A of Park et al. 2019).
+//!
+//! With arms a = A - V and b = B - V the cosine's gradient to A is `b / |a||b| - cos · a / |a|²`,
+//! which by b = (A - V) - (A - B) is a sum of A's differences to V and B; so are the others, and
+//! each point gathers its own.
 
 use super::contract::*;
 use super::inputs::*;
-use crate::batch::{by_row, check_indices};
+use super::pairs::{AHEAD, add_differences, prefetch};
+use crate::batch::check_indices;
 use crate::error::{Error, Result};
 use crate::metric::COSINE_EPS;
 use crate::pool::Workers;
 use crate::real::Real;
+use crate::simd::{Elementwise, elementwise};
 
 /// Triples a worker handles at a time.
 const PIECE: usize = 128;
+
+/// What a triple sends: each of its points gets a part of its differences to the two others.
+const ENTRIES: usize = 6;
+
+/// Independent sums, two AVX-512 registers.
+const LANES: usize = 16;
 
 pub struct AnglePreservation {
     huber: bool,
@@ -33,6 +45,7 @@ impl Loss for AnglePreservation {
             Input::required("second", Kind::Indices, &[1]),
             Input::required("cosines", Kind::Floats, &[1]),
         ],
+        by_number: ByNumber::Table,
         options: &[Setting::new(
             "penalty",
             Domain::Choice(&["squared", "huber"]),
@@ -73,16 +86,25 @@ impl Loss for AnglePreservation {
         let points = |item: usize| ends.map(|end| embeddings.row(end[item] as usize));
         let corners = workers.map(count.div_ceil(PIECE), |piece| {
             let range = piece * PIECE..((piece + 1) * PIECE).min(count);
-            let corner = |item| self.corner(points(item), cosines.data[item].wide());
+            let corner = |item| {
+                if item + AHEAD < count {
+                    points(item + AHEAD).into_iter().for_each(prefetch);
+                }
+                self.corner(points(item), cosines.data[item].wide())
+            };
             Ok(range.map(corner).collect::<Vec<_>>())
         })?;
         let (items, corners): (Vec<f64>, Vec<Corner>) = corners.into_iter().flatten().unzip();
         if let Some(mut gradients) = call.gradients.take() {
             let share = call.reduction.weight(count);
+            let entry = |k: usize| {
+                let (item, (to, from, weight)) =
+                    (k / ENTRIES, corners[k / ENTRIES].send(k % ENTRIES));
+                let [to, from] = [to, from].map(|role| ends[role][item] as usize);
+                (to, from, share * weight)
+            };
             let out = gradients.take("embeddings");
-            by_row(&ends, embeddings.cols(), out, workers, |item, role, to| {
-                add_gradient(&corners[item], points(item), role, share, to);
-            })?;
+            add_differences(embeddings, ENTRIES * count, entry, out, workers)?;
         }
         Ok(Outcome {
             values: Values::Items(items),
@@ -94,13 +116,12 @@ impl Loss for AnglePreservation {
 
 impl AnglePreservation {
     fn corner<T: Real>(&self, [vertex, first, second]: [&[T]; 3], wanted: f64) -> (f64, Corner) {
-        let (mut dot, mut squares) = (0.0, [0.0; 2]);
-        for ((&v, &a), &b) in vertex.iter().zip(first).zip(second) {
-            let (a, b) = (a.wide() - v.wide(), b.wide() - v.wide());
-            dot += a * b;
-            squares[0] += a * a;
-            squares[1] += b * b;
-        }
+        let [dot, a, b] = elementwise(Arms {
+            vertex,
+            first,
+            second,
+        });
+        let squares = [a, b];
         let lengths = squares.map(f64::sqrt);
         let cosine = dot / (lengths[0] * lengths[1]).max(COSINE_EPS);
         let excess = cosine - wanted;
@@ -120,37 +141,63 @@ impl AnglePreservation {
     }
 }
 
-/// Adds one triple's gradient to the point in `role`; what the ends get, the vertex loses.
-fn add_gradient<T: Real>(
-    corner: &Corner,
-    [vertex, first, second]: [&[T]; 3],
-    role: usize,
-    share: f64,
-    to: &mut [T],
-) {
-    let [la, lb] = corner.lengths;
-    let floored = la * lb <= COSINE_EPS;
-    let across = 1.0 / (la * lb).max(COSINE_EPS);
-    let along = |length: f64| {
-        if floored {
-            0.0
-        } else {
-            corner.cosine / (length * length)
-        }
-    };
-    let (along_a, along_b) = (along(la), along(lb));
-    let factor = share * corner.slope;
-    let points = vertex.iter().zip(first).zip(second);
-    for (to, ((&v, &a), &b)) in to.iter_mut().zip(points) {
-        let (a, b) = (a.wide() - v.wide(), b.wide() - v.wide());
-        let on_a = b * across - a * along_a;
-        let on_b = a * across - b * along_b;
-        let own = match role {
-            0 => -on_a - on_b,
-            1 => on_a,
-            _ => on_b,
+impl Corner {
+    /// Which point gets how much of its difference to which other, by their roles: vertex, first,
+    /// second.
+    fn send(&self, which: usize) -> (usize, usize, f64) {
+        let [a, b] = self.lengths;
+        let across = 1.0 / (a * b).max(COSINE_EPS);
+        let along = |length: f64| {
+            if a * b <= COSINE_EPS {
+                0.0
+            } else {
+                self.cosine / (length * length)
+            }
         };
-        *to += T::of(factor * own);
+        let (to, from, weight) = match which {
+            0 => (1, 0, across - along(a)),
+            1 => (1, 2, -across),
+            2 => (2, 0, across - along(b)),
+            3 => (2, 1, -across),
+            4 => (0, 1, across - along(a)),
+            _ => (0, 2, across - along(b)),
+        };
+        (to, from, self.slope * weight)
+    }
+}
+
+/// Product of two arms and their squares, in `f64`.
+struct Arms<'a, T> {
+    vertex: &'a [T],
+    first: &'a [T],
+    second: &'a [T],
+}
+
+impl<T: Real> Elementwise for Arms<'_, T> {
+    type Output = [f64; 3];
+
+    #[inline(always)]
+    fn run(self) -> [f64; 3] {
+        let mut sums = [[0.0; LANES]; 3];
+        let mut add = |lane: usize, v: T, a: T, b: T| {
+            let (a, b) = (a.wide() - v.wide(), b.wide() - v.wide());
+            sums[0][lane] += a * b;
+            sums[1][lane] += a * a;
+            sums[2][lane] += b * b;
+        };
+        let (vertex, vertex_rest) = self.vertex.as_chunks::<LANES>();
+        let (first, first_rest) = self.first.as_chunks::<LANES>();
+        let (second, second_rest) = self.second.as_chunks::<LANES>();
+        for ((v, a), b) in vertex.iter().zip(first).zip(second) {
+            for lane in 0..LANES {
+                add(lane, v[lane], a[lane], b[lane]);
+            }
+        }
+        let rest = vertex_rest.iter().zip(first_rest).zip(second_rest);
+        for (lane, ((&v, &a), &b)) in rest.enumerate() {
+            add(lane, v, a, b);
+        }
+        sums.map(|lanes| lanes.iter().sum())
     }
 }
 

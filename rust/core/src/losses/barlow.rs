@@ -32,6 +32,7 @@ impl Loss for BarlowTwins {
             Input::required("first", Kind::Embeddings, &[2]),
             Input::required("second", Kind::Embeddings, &[2]),
         ],
+        by_number: ByNumber::Rows,
         options: &[Setting::new("redundancy", Domain::NonNegative)],
         reductions: &[Reduction::Mean],
     };

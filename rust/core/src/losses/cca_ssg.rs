@@ -26,6 +26,7 @@ impl Loss for CcaSsg {
             Input::required("first", Kind::Embeddings, &[2]),
             Input::required("second", Kind::Embeddings, &[2]),
         ],
+        by_number: ByNumber::Rows,
         options: &[Setting::new("decorrelation", Domain::NonNegative)],
         reductions: &[Reduction::Mean],
     };

@@ -22,6 +22,7 @@ impl Loss for NodeClasses {
             Input::optional("class_weights", Kind::Floats, &[1]),
             Input::optional("mask", Kind::Mask, &[1]),
         ],
+        by_number: ByNumber::Rows,
         options: &[],
         reductions: Reduction::ALL,
     };
@@ -162,6 +163,7 @@ impl Loss for GraphClasses {
             Input::required("labels", Kind::Indices, &[1]),
             Input::optional("class_weights", Kind::Floats, &[1]),
         ],
+        by_number: ByNumber::Rows,
         options: &[Setting::new("pooling", Domain::Choice(Pooling::NAMES))],
         reductions: Reduction::ALL,
     };

@@ -69,6 +69,28 @@ impl Input {
     }
 }
 
+/// How a loss takes one table of embeddings and numbers of its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByNumber {
+    /// Row numbers may stand wherever embeddings do.
+    Rows,
+    /// Its embeddings are such a table, whose rows other inputs name.
+    Table,
+    /// Not at all, for this reason.
+    Never(&'static str),
+}
+
+impl ByNumber {
+    /// The form's name, or why there is none.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::Table => "table",
+            Self::Never(reason) => reason,
+        }
+    }
+}
+
 /// What values an option takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Domain {
@@ -101,8 +123,22 @@ impl Setting {
 pub struct Spec {
     pub name: &'static str,
     pub inputs: &'static [Input],
+    pub by_number: ByNumber,
     pub options: &'static [Setting],
     pub reductions: &'static [Reduction],
+}
+
+impl Spec {
+    /// What messages call the row numbers in the place of `input`: a loss of one embedding input
+    /// calls them rows.
+    pub fn number_name(&self, input: &Input) -> &'static str {
+        let embeddings = self.inputs.iter().filter(|i| i.kind == Kind::Embeddings);
+        if embeddings.count() == 1 {
+            "rows"
+        } else {
+            input.name
+        }
+    }
 }
 
 /// How the values of the items become the result.

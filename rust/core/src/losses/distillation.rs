@@ -5,9 +5,13 @@ use super::contract::*;
 use crate::error::{Error, Result};
 use crate::pool::Workers;
 use crate::real::Real;
+use crate::simd::{Elementwise, elementwise, maps};
 
 /// Rows a worker handles at a time.
 const PIECE: usize = 64;
+
+/// Independent sums, two AVX-512 registers.
+const LANES: usize = 16;
 
 pub struct Distillation {
     temperature: f64,
@@ -20,6 +24,7 @@ impl Loss for Distillation {
             Input::required("student_logits", Kind::Embeddings, &[2]),
             Input::required("teacher_logits", Kind::Floats, &[2]),
         ],
+        by_number: ByNumber::Rows,
         options: &[Setting::new("temperature", Domain::Positive)],
         reductions: Reduction::ALL,
     };
@@ -62,19 +67,20 @@ impl Loss for Distillation {
             })
             .collect();
         workers.for_each_piece(&mut pieces, 1, |piece, work| {
-            let (mut student, mut teacher) = (Vec::new(), Vec::new());
+            let (mut student, mut teacher) = (Classes::new(cols), Classes::new(cols));
             for (items, out) in work {
                 for (offset, item) in items.iter_mut().enumerate() {
                     let i = piece * PIECE + offset;
-                    let below = self.softmax(students.row(i), &mut student);
-                    let above = self.softmax(teachers.row(i), &mut teacher);
-                    *item = self.row(&student, below, &teacher, above);
+                    student.read(students.row(i), self.temperature);
+                    teacher.read(teachers.row(i), self.temperature);
+                    *item = self.row(&student, &teacher);
                     if let Some(out) = out {
-                        let out = &mut out[offset * cols..(offset + 1) * cols];
-                        let scale = self.temperature * weight;
-                        for ((out, q), p) in out.iter_mut().zip(&student).zip(&teacher) {
-                            *out = T::of(scale * (q.share - p.share));
-                        }
+                        elementwise(Slopes {
+                            factor: self.temperature * weight,
+                            student: &student,
+                            teacher: &teacher,
+                            out: &mut out[offset * cols..(offset + 1) * cols],
+                        });
                     }
                 }
             }
@@ -88,42 +94,118 @@ impl Loss for Distillation {
     }
 }
 
-/// One class of a softmax.
-#[derive(Clone, Copy, Debug)]
-struct Class {
-    /// Its logit above the largest.
-    logit: f64,
-    share: f64,
+/// The softmax of one row.
+struct Classes {
+    /// Logits above the largest, divided by the temperature.
+    logits: Vec<f64>,
+    /// Their exponentials.
+    powers: Vec<f64>,
+    /// The exponentials' sum.
+    sum: f64,
+}
+
+impl Classes {
+    fn new(cols: usize) -> Self {
+        Self {
+            logits: vec![0.0; cols],
+            powers: vec![0.0; cols],
+            sum: 0.0,
+        }
+    }
+
+    fn read<T: Real>(&mut self, row: &[T], temperature: f64) {
+        self.sum = elementwise(Read {
+            row,
+            top: maps::max(row).wide(),
+            temperature,
+            to: self,
+        });
+    }
+}
+
+struct Read<'a, T> {
+    row: &'a [T],
+    top: f64,
+    temperature: f64,
+    to: &'a mut Classes,
+}
+
+impl<T: Real> Elementwise for Read<'_, T> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self) -> f64 {
+        let places = self.to.logits.iter_mut().zip(&mut self.to.powers);
+        for (&x, (logit, power)) in self.row.iter().zip(places) {
+            *logit = (x.wide() - self.top) / self.temperature;
+            *power = logit.exp_of_negative();
+        }
+        lanes(&self.to.powers, |_, power| power)
+    }
+}
+
+/// The sum of what `term` makes of each value and its place, in an order that vectorises.
+#[inline(always)]
+fn lanes(values: &[f64], term: impl Fn(usize, f64) -> f64) -> f64 {
+    let mut sums = [0.0; LANES];
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    for (k, block) in blocks.iter().enumerate() {
+        for lane in 0..LANES {
+            sums[lane] += term(k * LANES + lane, block[lane]);
+        }
+    }
+    let head: f64 = sums.iter().sum();
+    let last = values.len() - rest.len();
+    let rest = rest.iter().enumerate();
+    rest.fold(head, |sum, (k, &value)| sum + term(last + k, value))
+}
+
+struct Divergence<'a> {
+    student: &'a Classes,
+    teacher: &'a Classes,
+}
+
+impl Elementwise for Divergence<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self) -> f64 {
+        let Self { student, teacher } = self;
+        let (above, below) = (teacher.sum.ln(), student.sum.ln());
+        let count = teacher.powers.len();
+        let (theirs, ours) = (&teacher.logits[..count], &student.logits[..count]);
+        // Terms share by share: the difference of two sums would lose a small divergence.
+        let sum = lanes(&teacher.powers, |k, power| {
+            let term = power * ((theirs[k] - above) - (ours[k] - below));
+            if power > 0.0 { term } else { 0.0 }
+        });
+        sum / teacher.sum
+    }
+}
+
+struct Slopes<'a, T> {
+    factor: f64,
+    student: &'a Classes,
+    teacher: &'a Classes,
+    out: &'a mut [T],
+}
+
+impl<T: Real> Elementwise for Slopes<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let (q, p) = (1.0 / self.student.sum, 1.0 / self.teacher.sum);
+        let powers = self.student.powers.iter().zip(&self.teacher.powers);
+        for (out, (student, teacher)) in self.out.iter_mut().zip(powers) {
+            *out = T::of(self.factor * (student * q - teacher * p));
+        }
+    }
 }
 
 impl Distillation {
-    /// Fills `out`; returns the log-sum-exp of its logits.
-    fn softmax<T: Real>(&self, logits: &[T], out: &mut Vec<Class>) -> f64 {
-        let top = logits
-            .iter()
-            .map(|x| x.wide())
-            .fold(f64::NEG_INFINITY, f64::max);
-        out.clear();
-        let mut sum = 0.0;
-        for logit in logits {
-            let logit = (logit.wide() - top) / self.temperature;
-            let share = logit.exp();
-            sum += share;
-            out.push(Class { logit, share });
-        }
-        out.iter_mut().for_each(|class| class.share /= sum);
-        sum.ln()
-    }
-
-    fn row(&self, student: &[Class], below: f64, teacher: &[Class], above: f64) -> f64 {
-        // Terms share by share: the difference of two sums would lose a small divergence.
-        let divergence: f64 = teacher
-            .iter()
-            .zip(student)
-            .filter(|(p, _)| p.share > 0.0)
-            .map(|(p, q)| p.share * ((p.logit - above) - (q.logit - below)))
-            .sum();
-        self.temperature * self.temperature * divergence
+    fn row(&self, student: &Classes, teacher: &Classes) -> f64 {
+        self.temperature * self.temperature * elementwise(Divergence { student, teacher })
     }
 }
 
@@ -133,10 +215,10 @@ mod tests {
 
     fn value(temperature: f64, student: &[f64], teacher: &[f64]) -> f64 {
         let loss = Distillation { temperature };
-        let (mut q, mut p) = (Vec::new(), Vec::new());
-        let below = loss.softmax(student, &mut q);
-        let above = loss.softmax(teacher, &mut p);
-        loss.row(&q, below, &p, above)
+        let (mut q, mut p) = (Classes::new(student.len()), Classes::new(teacher.len()));
+        q.read(student, temperature);
+        p.read(teacher, temperature);
+        loss.row(&q, &p)
     }
 
     #[test]

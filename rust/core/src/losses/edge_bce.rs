@@ -2,8 +2,8 @@
 
 use super::contract::*;
 use super::inputs::*;
-use super::logistic::binary_cross_entropy;
-use crate::error::{Error, Result};
+use super::logistic::{check_probabilities, cross_entropies};
+use crate::error::Result;
 use crate::pool::Workers;
 use crate::real::Real;
 
@@ -22,6 +22,9 @@ impl Loss for EdgeBce {
             Input::required("labels", Kind::Floats, &[1]),
             Input::optional("mask", Kind::Mask, &[1]),
         ],
+        by_number: ByNumber::Never(
+            "its logits are single numbers; link_prediction takes embeddings and numbers of rows",
+        ),
         options: &[Setting::new("pos_weight", Domain::Positive)],
         reductions: Reduction::ALL,
     };
@@ -40,44 +43,56 @@ impl Loss for EdgeBce {
         let logits = call.inputs.floats("logits")?;
         let labels = call.inputs.floats("labels")?;
         labels.check_count("labels", &logits, "logits")?;
-        let outside = |x: &T| !(0.0..=1.0).contains(&x.wide());
-        if let Some(at) = labels.data.iter().position(outside) {
-            let wrong = labels.data[at];
-            let problem = format!("holds {wrong} at position {at} but must lie between 0 and 1");
-            return Err(Error::invalid("labels", problem));
-        }
+        check_probabilities(labels.data, "labels")?;
         let mask = call.inputs.optional_mask("mask")?;
         if let Some(mask) = mask {
             mask.check_count("mask", &logits, "logits")?;
         }
-        let counts = |i: usize| mask.is_none_or(|mask| mask.data[i]);
-        let count = (0..logits.count()).filter(|&i| counts(i)).count();
-        let pair = |i: usize| {
-            if counts(i) {
-                let (logit, label) = (logits.data[i].wide(), labels.data[i].wide());
-                binary_cross_entropy(logit, label, self.pos_weight)
-            } else {
-                (0.0, 0.0)
-            }
-        };
-        let mut items = vec![0.0; logits.count()];
-        workers.for_each_piece(&mut items, PIECE, |piece, items| {
-            for (k, item) in items.iter_mut().enumerate() {
-                *item = pair(piece * PIECE + k).0;
+        let mask = mask.map(|mask| mask.data);
+        let (logits, labels) = (logits.data, labels.data);
+        let count = mask.map_or(logits.len(), |mask| mask.iter().filter(|&&on| on).count());
+        let share = call.reduction.weight(count);
+        let wants_items = call.reduction == Reduction::None;
+        let mut gradients = call.gradients.take();
+        let mut rest = gradients.as_mut().map(|all| all.take("logits"));
+        let mut outs = (0..logits.len().div_ceil(PIECE)).map(|piece| {
+            let size = PIECE.min(logits.len() - piece * PIECE);
+            rest.as_mut().and_then(|rest| rest.split_off_mut(..size))
+        });
+        let mut pieces: Vec<_> = outs.by_ref().map(|out| (out, 0.0, Vec::new())).collect();
+        workers.for_each_piece(&mut pieces, 1, |piece, pieces| {
+            let (mut values, mut slopes) = (Vec::new(), Vec::new());
+            for (out, total, items) in pieces {
+                let range = piece * PIECE..logits.len().min((piece + 1) * PIECE);
+                values.resize(range.len(), T::zero());
+                slopes.clear();
+                slopes.extend_from_slice(&logits[range.clone()]);
+                let labels = &labels[range.clone()];
+                cross_entropies(self.pos_weight, share, labels, &mut slopes, &mut values);
+                if let Some(mask) = mask {
+                    let places = mask[range].iter().zip(&mut values).zip(&mut slopes);
+                    for ((_, value), slope) in places.filter(|((on, _), _)| !**on) {
+                        (*value, *slope) = (T::zero(), T::zero());
+                    }
+                }
+                if wants_items {
+                    items.extend(values.iter().map(|value| value.wide()));
+                } else {
+                    *total = values.iter().map(|value| value.wide()).sum();
+                }
+                if let Some(out) = out {
+                    out.copy_from_slice(&slopes);
+                }
             }
             Ok(())
         })?;
-        if let Some(mut gradients) = call.gradients.take() {
-            let share = call.reduction.weight(count);
-            workers.for_each_piece(gradients.take("logits"), PIECE, |piece, out| {
-                for (k, to) in out.iter_mut().enumerate() {
-                    *to = T::of(share * pair(piece * PIECE + k).1);
-                }
-                Ok(())
-            })?;
-        }
+        let values = if wants_items {
+            Values::Items(pieces.into_iter().flat_map(|(_, _, items)| items).collect())
+        } else {
+            Values::Total(pieces.iter().map(|(_, total, _)| total).sum())
+        };
         Ok(Outcome {
-            values: Values::Items(items),
+            values,
             counted: count,
             active: count,
         })

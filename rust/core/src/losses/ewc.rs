@@ -18,10 +18,11 @@ impl Loss for Ewc {
     const SPEC: &'static Spec = &Spec {
         name: "ewc",
         inputs: &[
-            Input::required("theta", Kind::Embeddings, &[1, 2, 3, 4]),
+            Input::required("theta", Kind::Parameters, &[1, 2, 3, 4]),
             Input::required("theta_star", Kind::Floats, &[1, 2, 3, 4]),
             Input::required("fisher", Kind::Floats, &[1, 2, 3, 4]),
         ],
+        by_number: ByNumber::Never("it penalises parameters, all of them at once"),
         options: &[Setting::new("strength", Domain::NonNegative)],
         reductions: &[Reduction::Sum],
     };

@@ -4,12 +4,15 @@
 use super::contract::*;
 use super::inputs::*;
 use super::linear::{Linear, LinearGradients};
-use super::logistic::binary_cross_entropy;
+use super::logistic::cross_entropies;
 use super::softmax::{one_class, soft_targets};
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
 use crate::pool::Workers;
 use crate::real::Real;
+
+/// Features of one row that are looked at together.
+const BLOCK: usize = 256;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Form {
@@ -39,6 +42,7 @@ impl Loss for Features {
             Input::optional("features", Kind::Floats, &[2]),
             Input::optional("classes", Kind::Indices, &[1]),
         ],
+        by_number: ByNumber::Rows,
         options: &[
             Setting::new(
                 "form",
@@ -172,12 +176,12 @@ impl Features {
                 each * sum
             }
             Form::Binary => {
+                let mut values = [T::zero(); BLOCK];
                 let mut sum = 0.0;
-                for (&wanted, logit) in pairs(logits) {
-                    let (value, slope) =
-                        binary_cross_entropy(logit.wide(), wanted.wide(), self.pos_weight);
-                    sum += value;
-                    *logit = T::of(share * each * slope);
+                for (logits, wanted) in logits.chunks_mut(BLOCK).zip(wanted.chunks(BLOCK)) {
+                    let values = &mut values[..logits.len()];
+                    cross_entropies(self.pos_weight, share * each, wanted, logits, values);
+                    sum += values.iter().map(|value| value.wide()).sum::<f64>();
                 }
                 each * sum
             }

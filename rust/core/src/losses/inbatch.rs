@@ -43,6 +43,7 @@ impl Loss for InBatch {
             Input::optional("exclude_indptr", Kind::Indices, &[1]),
             Input::optional("exclude_indices", Kind::Indices, &[1]),
         ],
+        by_number: ByNumber::Rows,
         options: &[
             Setting::new("temperature", Domain::Positive),
             Setting::new("mode", Domain::Choice(&["symmetric", "oneway", "ntxent"])),

@@ -3,12 +3,12 @@
 
 use super::contract::*;
 use super::inputs::*;
-use super::logistic::{sigmoid, softplus};
+use super::logistic::{cross_entropies, sigmoid};
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
 use crate::pool::Workers;
 use crate::real::Real;
-use crate::simd;
+use crate::simd::{self, Elementwise, elementwise, maps};
 
 /// Rows a worker handles at a time.
 const PIECE: usize = 128;
@@ -24,6 +24,7 @@ impl Loss for Infomax {
             Input::required("weight", Kind::Parameters, &[2]),
             Input::optional("summary", Kind::Parameters, &[1]),
         ],
+        by_number: ByNumber::Rows,
         options: &[],
         reductions: Reduction::ALL,
     };
@@ -97,7 +98,7 @@ impl Loss for Infomax {
                 out.iter_mut()
                     .zip(&to_summary)
                     .for_each(|(out, to)| *out = T::of(*to));
-                Vec::new()
+                vec![0.0; cols]
             } else {
                 let each = 1.0 / states.rows().max(1) as f64;
                 let pairs = to_summary.iter().zip(&summary);
@@ -107,22 +108,45 @@ impl Loss for Infomax {
                 workers.for_each_piece(out, PIECE * cols, |piece, out| {
                     let slopes = &slopes[piece * PIECE..];
                     for (row, slope) in out.chunks_exact_mut(cols).zip(slopes) {
-                        for (j, (to, v)) in row.iter_mut().zip(&direction).enumerate() {
-                            let more = offset.get(j).copied().unwrap_or(0.0);
-                            *to = T::of(share * slope * v + more);
-                        }
+                        let factor = share * slope;
+                        elementwise(Line {
+                            factor,
+                            direction: &direction,
+                            offset,
+                            to: row,
+                        });
                     }
                     Ok(())
                 })
             };
             send(gradients.take("states"), &real, &through)?;
-            send(gradients.take("corrupted"), &fake, &[])?;
+            send(gradients.take("corrupted"), &fake, &vec![0.0; cols])?;
         }
         Ok(Outcome {
             values: Values::Items(items),
             counted: count,
             active: count,
         })
+    }
+}
+
+/// `factor · direction + offset`.
+struct Line<'a, T> {
+    factor: f64,
+    direction: &'a [f64],
+    offset: &'a [f64],
+    to: &'a mut [T],
+}
+
+impl<T: Real> Elementwise for Line<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let pairs = self.direction.iter().zip(self.offset);
+        for (to, (v, more)) in self.to.iter_mut().zip(pairs) {
+            *to = T::of(self.factor * v + more);
+        }
     }
 }
 
@@ -137,13 +161,15 @@ fn score<T: Real>(
     let kernels = simd::table::<T>();
     let parts = workers.map(rows.rows().div_ceil(PIECE), |piece| {
         let range = piece * PIECE..((piece + 1) * PIECE).min(rows.rows());
-        let score = |i| {
-            let logit = sign * kernels.dot(rows.row(i), &direction).wide();
-            (softplus(logit), sign * sigmoid(logit))
-        };
-        Ok(range.map(score).collect::<Vec<_>>())
+        let logit = |i| kernels.dot(rows.row(i), &direction).wide();
+        let mut slopes: Vec<f64> = range.map(logit).collect();
+        let mut values = vec![0.0; slopes.len()];
+        let targets = vec![if sign < 0.0 { 1.0 } else { 0.0 }; slopes.len()];
+        cross_entropies(1.0, 1.0, &targets, &mut slopes, &mut values);
+        Ok((values, slopes))
     })?;
-    Ok(parts.into_iter().flatten().unzip())
+    let (values, slopes): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+    Ok((values.concat(), slopes.concat()))
 }
 
 /// `Σᵢ factorᵢ · rowᵢ`, in an order that threads do not change.
@@ -157,9 +183,7 @@ fn weighted_sum<T: Real>(
         let mut sums = vec![0.0; cols];
         let range = piece * PIECE..((piece + 1) * PIECE).min(rows.rows());
         for (i, factor) in range.clone().zip(&factors[range]) {
-            for (sum, x) in sums.iter_mut().zip(rows.row(i)) {
-                *sum += factor * x.wide();
-            }
+            maps::add_wide(*factor, rows.row(i), &mut sums);
         }
         Ok(sums)
     })?;

@@ -2,10 +2,10 @@
 //! `lse(s⁺, s₁..s_K) - s⁺` with `s = cos / τ`, and its forms for several positives.
 
 mod score;
-mod table;
+pub(super) mod table;
 
 use super::contract::*;
-use super::head::{Form, Negatives, head};
+use super::head::{Form, Head, Negatives, head};
 use super::inputs::*;
 use super::sweep::{Sweep, Targets};
 use crate::error::{Error, Result};
@@ -29,28 +29,46 @@ pub struct InfoNce {
 struct Batch<'a, T> {
     anchors: Matrix<'a, T>,
     positives: Matrix<'a, T>,
+    /// Positives of one anchor.
+    width: usize,
     present: Present<'a>,
     negatives: NegativeRows<'a, T>,
 }
 
-/// Which positives take part.
+/// Which positives take part. All anchors' positives are counted through.
 #[derive(Clone, Copy)]
-struct Present<'a> {
-    /// Positives of one anchor.
-    width: usize,
-    mask: Option<&'a [bool]>,
+pub(super) enum Present<'a> {
+    All,
+    /// Those that are marked.
+    Marked(&'a [bool]),
+    /// Each in one of several losses, from 1 on, or in none, 0. The losses share the negatives and
+    /// add up with these weights.
+    Grouped(&'a [i64], &'a [f64]),
 }
 
 impl Present<'_> {
-    fn has(&self, anchor: usize, positive: usize) -> bool {
-        self.mask
-            .is_none_or(|mask| mask[anchor * self.width + positive])
+    fn has(&self, place: usize) -> bool {
+        match self {
+            Self::All => true,
+            Self::Marked(mask) => mask[place],
+            Self::Grouped(groups, _) => groups[place] > 0,
+        }
     }
 
-    /// How many of `anchors` anchors have at least one positive.
-    fn active(&self, anchors: usize) -> usize {
-        let any = |i: &usize| (0..self.width).any(|p| self.has(*i, p));
-        (0..anchors).filter(any).count()
+    /// The number and weight of each loss.
+    fn groups(&self) -> impl Iterator<Item = (i64, f64)> {
+        let weights: &[f64] = match self {
+            Self::Grouped(_, weights) => weights,
+            _ => &[1.0],
+        };
+        (1..).zip(weights.iter().copied())
+    }
+
+    fn is_in(&self, group: i64, place: usize) -> bool {
+        match self {
+            Self::Grouped(groups, _) => groups[place] == group,
+            _ => self.has(place),
+        }
     }
 }
 
@@ -61,7 +79,11 @@ enum NegativeRows<'a, T> {
 }
 
 impl<'a, T: Real> Batch<'a, T> {
-    fn new(inputs: &Inputs<'a, T>) -> Result<Self> {
+    /// `present` is given the number of anchors and that of positives of each.
+    fn new(
+        inputs: &Inputs<'a, T>,
+        present: impl FnOnce([usize; 2]) -> Result<Present<'a>>,
+    ) -> Result<Self> {
         let anchors = inputs.floats("anchors")?;
         let positives = inputs.floats("positives")?;
         if anchors.cols() == 0 {
@@ -73,19 +95,7 @@ impl<'a, T: Real> Batch<'a, T> {
             [_, width, _] => *width,
             _ => 1,
         };
-        let mask = inputs.optional_mask("positive_mask")?;
-        if let Some(mask) = mask
-            && mask.shape != [anchors.count(), width]
-        {
-            return Err(Error::invalid(
-                "positive_mask",
-                format!(
-                    "has shape {:?} but must have {:?}, one entry for each positive",
-                    Shape(mask.shape),
-                    Shape(&[anchors.count(), width])
-                ),
-            ));
-        }
+        let present = present([anchors.count(), width])?;
         let negatives = match inputs.optional_floats("negatives")? {
             None => NegativeRows::Own(Matrix::new(&[], 0, anchors.cols())?, 0),
             Some(negatives) => {
@@ -102,12 +112,26 @@ impl<'a, T: Real> Batch<'a, T> {
         Ok(Self {
             anchors: anchors.matrix()?,
             positives: positives.matrix()?,
-            present: Present {
-                width,
-                mask: mask.map(|mask| mask.data),
-            },
+            width,
+            present,
             negatives,
         })
+    }
+}
+
+/// The input `positive_mask` for positives of this shape.
+fn marked<'a, T: Real>(inputs: &Inputs<'a, T>, shape: [usize; 2]) -> Result<Present<'a>> {
+    match inputs.optional_mask("positive_mask")? {
+        None => Ok(Present::All),
+        Some(mask) if mask.shape == shape => Ok(Present::Marked(mask.data)),
+        Some(mask) => Err(Error::invalid(
+            "positive_mask",
+            format!(
+                "has shape {:?} but must have {:?}, one entry for each positive",
+                Shape(mask.shape),
+                Shape(&shape)
+            ),
+        )),
     }
 }
 
@@ -120,6 +144,7 @@ impl Loss for InfoNce {
             Input::optional("negatives", Kind::Embeddings, &[2, 3]),
             Input::optional("positive_mask", Kind::Mask, &[2]),
         ],
+        by_number: ByNumber::Rows,
         options: &[
             Setting::new("temperature", Domain::Positive),
             Setting::new("positives", Domain::Choice(Form::NAMES)),
@@ -144,9 +169,38 @@ impl Loss for InfoNce {
         }
     }
 
-    fn evaluate<T: Real>(&self, mut call: Call<'_, T>, workers: &Workers<'_>) -> Result<Outcome> {
-        let batch = Batch::new(call.inputs)?;
-        let active = batch.present.active(batch.anchors.rows());
+    fn evaluate<T: Real>(&self, call: Call<'_, T>, workers: &Workers<'_>) -> Result<Outcome> {
+        let inputs = call.inputs;
+        self.run(call, |shape| marked(inputs, shape), workers)
+    }
+
+    fn evaluate_rows<T: Real>(
+        &self,
+        call: &Lookup<'_, T>,
+        out: Option<&mut [T]>,
+        workers: &Workers<'_>,
+    ) -> Result<Option<Outcome>> {
+        table::evaluate(self, call, |shape| marked(call.inputs, shape), out, workers)
+    }
+}
+
+impl InfoNce {
+    pub(super) fn new(temperature: f64, form: Form) -> Self {
+        Self { temperature, form }
+    }
+
+    /// The loss of the inputs `anchors`, `positives` and `negatives`; `present` is given the number
+    /// of anchors and that of positives of each.
+    pub(super) fn run<'a, T: Real>(
+        &self,
+        mut call: Call<'a, T>,
+        present: impl FnOnce([usize; 2]) -> Result<Present<'a>>,
+        workers: &Workers<'_>,
+    ) -> Result<Outcome> {
+        let batch = Batch::new(call.inputs, present)?;
+        let places = |i| i * batch.width..(i + 1) * batch.width;
+        let has_any = |&i: &usize| places(i).any(|place| batch.present.has(place));
+        let active = (0..batch.anchors.rows()).filter(has_any).count();
         let mut pass = Pass {
             loss: self,
             items: vec![0.0; batch.anchors.rows()],
@@ -167,15 +221,6 @@ impl Loss for InfoNce {
             counted: active,
             active,
         })
-    }
-
-    fn evaluate_rows<T: Real>(
-        &self,
-        call: &Lookup<'_, T>,
-        out: Option<&mut [T]>,
-        workers: &Workers<'_>,
-    ) -> Result<Option<Outcome>> {
-        table::evaluate(self, call, out, workers)
     }
 }
 
@@ -218,11 +263,8 @@ impl<T: Real> Pass<'_, T> {
             items: &'w mut [f64],
             gradients: Option<Buffers<'w, T>>,
         }
-        let (batch, width, cols) = (
-            self.batch,
-            self.batch.present.width,
-            self.batch.anchors.cols(),
-        );
+        let batch = self.batch;
+        let (width, cols) = (batch.width, batch.anchors.cols());
         let mut gradients = self.gradients.as_mut();
         let mut pieces: Vec<_> = self
             .items
@@ -251,7 +293,7 @@ impl<T: Real> Pass<'_, T> {
                     let rows = sums.of(&anchor, negatives.slice(i * count, (i + 1) * count));
                     score(&anchor, rows, loss.temperature, &mut negative)?;
                     let all = (&mut positive[..], &mut negative[..]);
-                    *item = loss.derive(&batch.present, i, all, weight, &mut logits);
+                    *item = loss.derive(batch.present, i * width, all, weight, &mut logits);
                     if let Some(buffers) = &mut work.gradients {
                         let mut to = buffers.split(cols, cols * width, cols * count);
                         to.anchors.fill(T::zero());
@@ -268,11 +310,8 @@ impl<T: Real> Pass<'_, T> {
 
     /// One set of negatives for all anchors.
     fn shared(&mut self, negatives: Matrix<'_, T>, workers: &Workers<'_>) -> Result<()> {
-        let (batch, width, cols) = (
-            self.batch,
-            self.batch.present.width,
-            self.batch.anchors.cols(),
-        );
+        let batch = self.batch;
+        let (width, cols) = (batch.width, batch.anchors.cols());
         let loss = self.loss;
         let scores = workers.map(batch.anchors.rows().div_ceil(PIECE), |piece| {
             let (mut all, mut scored, mut sums) = (Vec::new(), Vec::new(), Sums::new());
@@ -310,11 +349,8 @@ impl<T: Real> Pass<'_, T> {
         let mut logits = Vec::new();
         let mut row = |i: usize, among: Negatives| {
             let scored = &mut scores[i * width..(i + 1) * width];
-            logits.clear();
-            logits.extend(batch.present.of(i, scored).map(|scored| scored.value));
-            let head = head(loss.form, &mut logits, among);
+            let head = loss.lead(batch.present, i * width, scored, among, weight, &mut logits);
             items[i] = head.loss;
-            batch.present.spread(i, scored, &logits, weight);
             head.spread * weight
         };
         let views = targets
@@ -353,12 +389,12 @@ impl<T: Real> Pass<'_, T> {
 }
 
 impl InfoNce {
-    /// The loss of anchor `i` with its positives and negatives, whose logits are replaced by
-    /// `weight` times the loss's derivatives to them.
+    /// The loss of an anchor with its positives and negatives, whose logits are replaced by `weight`
+    /// times the loss's derivatives to them; its positives begin at `place`.
     fn derive<T: Real>(
         &self,
-        present: &Present<'_>,
-        i: usize,
+        present: Present<'_>,
+        place: usize,
         (positive, negative): (&mut [Scored<'_, T>], &mut [Scored<'_, T>]),
         weight: f64,
         logits: &mut Vec<f64>,
@@ -370,44 +406,42 @@ impl InfoNce {
         for (scored, exponential) in negative.iter_mut().zip(logits.iter()) {
             scored.value = *exponential;
         }
-        logits.clear();
-        logits.extend(present.of(i, positive).map(|scored| scored.value));
-        let head = head(self.form, logits, Negatives { max, sum });
-        present.spread(i, positive, logits, weight);
+        let among = Negatives { max, sum };
+        let head = self.lead(present, place, positive, among, weight, logits);
         for scored in negative {
             scored.value *= head.spread * weight;
         }
         head.loss
     }
-}
 
-impl Present<'_> {
-    /// Those of `anchor`'s positives that take part.
-    fn of<'s, 'a, T: Real>(
-        &'s self,
-        anchor: usize,
-        scored: &'s [Scored<'a, T>],
-    ) -> impl Iterator<Item = &'s Scored<'a, T>> {
-        let pairs = scored.iter().enumerate();
-        let pairs = pairs.filter(move |(p, _)| self.has(anchor, *p));
-        pairs.map(|(_, scored)| scored)
-    }
-
-    /// Puts `weight` times the derivatives in their places, 0 where a positive is masked.
-    fn spread<T: Real>(
+    /// As [`Self::derive`] where the negatives are known by their exponentials.
+    fn lead<T: Real>(
         &self,
-        anchor: usize,
-        scored: &mut [Scored<'_, T>],
-        derivatives: &[f64],
+        present: Present<'_>,
+        place: usize,
+        positive: &mut [Scored<'_, T>],
+        among: Negatives,
         weight: f64,
-    ) {
-        let mut derivatives = derivatives.iter();
-        for (p, scored) in scored.iter_mut().enumerate() {
-            scored.value = if self.has(anchor, p) {
-                derivatives.next().copied().unwrap_or_default() * weight
-            } else {
-                0.0
-            };
+        logits: &mut Vec<f64>,
+    ) -> Head {
+        let mut whole = Head::default();
+        for (group, share) in present.groups() {
+            let is_in = |p: usize| present.is_in(group, place + p);
+            logits.clear();
+            let pairs = positive.iter().enumerate();
+            logits.extend(pairs.filter(|(p, _)| is_in(*p)).map(|(_, s)| s.value));
+            let head = head(self.form, logits, among);
+            whole.loss += share * head.loss;
+            whole.spread += share * head.spread;
+            let members = positive.iter_mut().enumerate().filter(|(p, _)| is_in(*p));
+            for ((_, scored), derivative) in members.zip(logits.iter()) {
+                scored.value = derivative * share * weight;
+            }
         }
+        let absent = positive.iter_mut().enumerate();
+        for (_, scored) in absent.filter(|(p, _)| !present.has(place + p)) {
+            scored.value = 0.0;
+        }
+        whole
     }
 }

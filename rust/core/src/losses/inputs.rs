@@ -1,6 +1,6 @@
 //! The arrays a loss reads and the buffers it writes.
 
-use super::contract::{Kind, Spec};
+use super::contract::{ByNumber, Kind, Spec};
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
 use crate::real::Real;
@@ -135,16 +135,24 @@ impl<'a, T: Real> Inputs<'a, T> {
                 ),
             ));
         }
+        if table.is_some() && spec.by_number != ByNumber::Rows {
+            return Err(Error::invalid(
+                "embeddings",
+                format!("cannot be a table of rows by number for {}", spec.name),
+            ));
+        }
         for (input, argument) in spec.inputs.iter().zip(arguments) {
             let by_number = table.is_some() && input.kind == Kind::Embeddings;
+            let name = if by_number {
+                spec.number_name(input)
+            } else {
+                input.name
+            };
             let shape = match (input.kind, argument) {
                 (_, Argument::Absent) if input.optional => continue,
                 (_, Argument::Indices(array)) if by_number => array.shape,
                 _ if by_number => {
-                    return Err(Error::invalid(
-                        input.name,
-                        "must be an array of row numbers",
-                    ));
+                    return Err(Error::invalid(name, "must be an array of row numbers"));
                 }
                 (Kind::Embeddings | Kind::Parameters | Kind::Floats, Argument::Floats(array)) => {
                     array.shape
@@ -163,7 +171,7 @@ impl<'a, T: Real> Inputs<'a, T> {
             if !ranks.clone().any(|rank| rank == shape.len()) {
                 let ranks: Vec<_> = ranks.map(|rank| rank.to_string()).collect();
                 return Err(Error::invalid(
-                    input.name,
+                    name,
                     format!(
                         "has shape {:?} but must have {} dimension(s)",
                         Shape(shape),
@@ -291,28 +299,24 @@ impl<'a, T: Real> Inputs<'a, T> {
 }
 
 /// Where the gradients go: one buffer an input that [`Kind::has_gradient`], as long as the input,
-/// empty where the input is absent; or one called `embeddings`, as long as the table. What they hold
-/// before is overwritten.
+/// empty where the input is absent. With a table one called `embeddings`, as long as that, comes
+/// first and stands for all embeddings. What they hold before is overwritten.
 pub struct Gradients<'a, T> {
     buffers: Vec<(&'static str, &'a mut [T])>,
 }
 
 impl<'a, T: Real> Gradients<'a, T> {
     pub fn new(inputs: &Inputs<'_, T>, buffers: Vec<&'a mut [T]>) -> Result<Self> {
-        let wanted: Vec<_> = match inputs.table {
-            Some(table) => vec![("embeddings", table.data.len())],
-            None => inputs
-                .spec
-                .inputs
-                .iter()
-                .zip(inputs.arguments)
-                .filter(|(input, _)| input.kind.has_gradient())
-                .map(|(input, argument)| match argument {
-                    Argument::Floats(array) => (input.name, array.data.len()),
-                    _ => (input.name, 0),
-                })
-                .collect(),
-        };
+        let table = inputs.table.map(|table| ("embeddings", table.data.len()));
+        let of_table = |kind: Kind| table.is_some() && kind == Kind::Embeddings;
+        let pairs = inputs.spec.inputs.iter().zip(inputs.arguments);
+        let own = pairs
+            .filter(|(input, _)| input.kind.has_gradient() && !of_table(input.kind))
+            .map(|(input, argument)| match argument {
+                Argument::Floats(array) => (input.name, array.data.len()),
+                _ => (input.name, 0),
+            });
+        let wanted: Vec<_> = table.into_iter().chain(own).collect();
         let lengths = wanted.iter().map(|(_, length)| *length);
         if !lengths.eq(buffers.iter().map(|buffer| buffer.len())) {
             return Err(Error::invalid(

@@ -53,6 +53,7 @@ impl Loss for Laplacian {
             Input::optional("indptr", Kind::Indices, &[1]),
             Input::optional("indices", Kind::Columns, &[1]),
         ],
+        by_number: ByNumber::Table,
         options: &[Setting::new(
             "normalization",
             Domain::Choice(&["none", "symmetric", "edge"]),
@@ -308,8 +309,7 @@ impl<T: Real> Energy<'_, T> {
             weights,
             scales,
         };
-        // SAFETY: all listed nodes are rows of `z`: `Csr` and `Edges::check` refuse others.
-        unsafe { simd::table::<T>().differences(links, origin, self.z.data(), to, squares) }
+        simd::table::<T>().differences(links, origin, self.z.data(), to, squares)
     }
 }
 

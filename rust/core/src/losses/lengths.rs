@@ -30,6 +30,7 @@ impl Loss for DistancePreservation {
             Input::required("dst", Kind::Indices, &[1]),
             Input::required("distances", Kind::Floats, &[1]),
         ],
+        by_number: ByNumber::Table,
         options: &[Setting::new(
             "weighting",
             Domain::Choice(&["uniform", "inverse", "inverse_square"]),
@@ -92,6 +93,7 @@ impl Loss for Curvature {
             Input::required("curvature", Kind::Floats, &[1]),
             Input::optional("lengths", Kind::Floats, &[1]),
         ],
+        by_number: ByNumber::Table,
         options: &[
             Setting::new("step", Domain::NonNegative),
             Setting::new("scale", Domain::Positive),

@@ -2,8 +2,9 @@
 //! cosine or dot product.
 
 use super::contract::*;
+use super::logistic::{check_probabilities, cross_entropies};
 use super::pairs::{Edges, Pull, pull_cosines, pull_dots};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::metric::dot;
 use crate::pool::Workers;
 use crate::real::Real;
@@ -16,13 +17,8 @@ pub struct LinkPrediction {
     bias: f64,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Scored {
-    value: f64,
-    similarity: f64,
-    /// The loss's derivative to the similarity.
-    slope: f64,
-}
+/// Edges a worker handles at a time.
+const PIECE: usize = 4096;
 
 impl Loss for LinkPrediction {
     const SPEC: &'static Spec = &Spec {
@@ -33,6 +29,7 @@ impl Loss for LinkPrediction {
             Input::required("dst", Kind::Indices, &[1]),
             Input::required("labels", Kind::Floats, &[1]),
         ],
+        by_number: ByNumber::Table,
         options: &[
             Setting::new("similarity", Domain::Choice(&["dot", "cosine"])),
             Setting::new("scale", Domain::Positive),
@@ -59,23 +56,16 @@ impl Loss for LinkPrediction {
         let inputs = call.inputs;
         let labels = inputs.floats("labels")?;
         labels.check_count("labels", &inputs.indices("src")?, "src")?;
-        let probability = |label: &T| (0.0..=1.0).contains(&label.wide());
-        if let Some(at) = labels.data.iter().position(|label| !probability(label)) {
-            let problem = format!(
-                "holds {} at position {at} but must be between 0 and 1",
-                labels.data[at]
-            );
-            return Err(Error::invalid("labels", problem));
-        }
+        check_probabilities(labels.data, "labels")?;
         let edges = Edges::new(inputs, workers)?;
-        let scored = edges.map(workers, |edge, a, b| {
-            let similarity = if self.is_cosine {
+        let similarities = edges.map(workers, |_, a, b| {
+            if self.is_cosine {
                 a.cosine(&b)
             } else {
                 dot(&a, &b)
-            };
-            self.score(similarity, labels.data[edge].wide())
+            }
         })?;
+        let (values, slopes) = self.scores(&similarities, labels.data, workers)?;
         let count = edges.len();
         if let Some(mut gradients) = call.gradients.take() {
             let out = gradients.take("embeddings");
@@ -86,17 +76,17 @@ impl Loss for LinkPrediction {
                     Pull {
                         to,
                         from,
-                        cosine: scored[edge].similarity,
-                        weight: weight * scored[edge].slope,
+                        cosine: similarities[edge],
+                        weight: weight * slopes[edge],
                     }
                 };
                 pull_cosines(&edges.rows, &edges.rows, 2 * count, pair, out, workers)?;
             } else {
-                pull_dots(&edges, |edge| weight * scored[edge].slope, out, workers)?;
+                pull_dots(&edges, |edge| weight * slopes[edge], out, workers)?;
             }
         }
         Ok(Outcome {
-            values: Values::Items(scored.iter().map(|scored| scored.value).collect()),
+            values: Values::Items(values),
             counted: count,
             active: count,
         })
@@ -104,35 +94,26 @@ impl Loss for LinkPrediction {
 }
 
 impl LinkPrediction {
-    fn score(&self, similarity: f64, label: f64) -> Scored {
-        let logit = self.scale * similarity + self.bias;
-        // Both terms are exact where they are small; softplus(x) - label · x is not.
-        let value = part(label, softplus(-logit)) + part(1.0 - label, softplus(logit));
-        // sigmoid(x) - label, by the sigmoid of whichever side does not cancel.
-        let slope = (1.0 - label) * sigmoid(logit) - label * sigmoid(-logit);
-        Scored {
-            value,
-            similarity,
-            slope: self.scale * slope,
-        }
-    }
-}
-
-/// `share · value`, 0 for a share of 0 of whatever value.
-fn part(share: f64, value: f64) -> f64 {
-    if share == 0.0 { 0.0 } else { share * value }
-}
-
-fn softplus(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
-}
-
-fn sigmoid(x: f64) -> f64 {
-    if x >= 0.0 {
-        1.0 / (1.0 + (-x).exp())
-    } else {
-        let power = x.exp();
-        power / (1.0 + power)
+    /// Values, and the derivatives to the similarities.
+    fn scores<T: Real>(
+        &self,
+        similarities: &[f64],
+        labels: &[T],
+        workers: &Workers<'_>,
+    ) -> Result<(Vec<f64>, Vec<f64>)> {
+        let logit = |similarity| self.scale * similarity + self.bias;
+        let mut slopes: Vec<f64> = similarities.iter().copied().map(logit).collect();
+        let mut values = vec![0.0; slopes.len()];
+        let pieces = values.chunks_mut(PIECE).zip(slopes.chunks_mut(PIECE));
+        let mut pieces: Vec<_> = pieces.zip(labels.chunks(PIECE)).collect();
+        workers.for_each_piece(&mut pieces, 1, |_, pieces| {
+            for ((values, slopes), labels) in pieces {
+                let labels: Vec<f64> = labels.iter().map(|label| label.wide()).collect();
+                cross_entropies(1.0, self.scale, &labels, slopes, values);
+            }
+            Ok(())
+        })?;
+        Ok((values, slopes))
     }
 }
 
@@ -147,12 +128,13 @@ mod tests {
             scale: 1.0,
             bias: 0.0,
         };
-        let far = loss.score(-1000.0, 1.0);
-        assert_eq!((far.value, far.slope), (1000.0, -1.0));
-        let right = loss.score(50.0, 1.0);
-        assert!((right.value / (-50f64).exp() - 1.0).abs() < 1e-12);
-        assert!((right.slope / -(-50f64).exp() - 1.0).abs() < 1e-12);
-        assert_eq!(loss.score(f64::INFINITY, 1.0).value, 0.0);
+        let similarities = [-1000.0, 50.0, f64::INFINITY];
+        let workers = Workers::serial();
+        let (values, slopes) = loss.scores(&similarities, &[1.0; 3], &workers).unwrap();
+        assert_eq!((values[0], slopes[0]), (1000.0, -1.0));
+        assert!((values[1] / (-50f64).exp() - 1.0).abs() < 1e-12);
+        assert!((slopes[1] / -(-50f64).exp() - 1.0).abs() < 1e-12);
+        assert_eq!(values[2], 0.0);
     }
 
     #[test]
@@ -162,13 +144,10 @@ mod tests {
             scale: 3.0,
             bias: -0.5,
         };
-        let (zero, half, one) = (
-            loss.score(0.4, 0.0),
-            loss.score(0.4, 0.5),
-            loss.score(0.4, 1.0),
-        );
-        assert!((half.value - 0.5 * (zero.value + one.value)).abs() < 1e-15);
-        assert!((half.slope - 0.5 * (zero.slope + one.slope)).abs() < 1e-15);
-        assert!((zero.slope - one.slope - 3.0).abs() < 1e-15);
+        let labels = [0.0, 0.5, 1.0];
+        let (values, slopes) = loss.scores(&[0.4; 3], &labels, &Workers::of(2)).unwrap();
+        assert!((values[1] - 0.5 * (values[0] + values[2])).abs() < 1e-15);
+        assert!((slopes[1] - 0.5 * (slopes[0] + slopes[2])).abs() < 1e-15);
+        assert!((slopes[0] - slopes[2] - 3.0).abs() < 1e-15);
     }
 }

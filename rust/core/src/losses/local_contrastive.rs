@@ -29,6 +29,7 @@ impl Loss for LocalContrastive {
             Input::required("dst", Kind::Indices, &[1]),
             Input::required("similar", Kind::Mask, &[1]),
         ],
+        by_number: ByNumber::Table,
         options: &[Setting::new("margin", Domain::Positive)],
         reductions: Reduction::ALL,
     };

@@ -1,6 +1,6 @@
 //! Losses on rows of one table: row numbers in the place of embeddings, one gradient.
 
-use super::contract::{Call, Kind, Lookup, Loss, Outcome};
+use super::contract::{Call, Input, Kind, Lookup, Loss, Outcome};
 use super::evaluate_here;
 use super::inputs::{Argument, Array, Gradients, Inputs, Shape};
 use crate::batch::{Lists, check_indices, gather};
@@ -12,15 +12,22 @@ use crate::simd;
 /// Rows of the table that a worker adds up at a time.
 const PIECE: usize = 64;
 
-/// The inputs that hold row numbers.
+/// The inputs in whose place row numbers stand.
+fn by_number<'a, T: Real>(
+    inputs: &'a Inputs<'_, T>,
+) -> impl Iterator<Item = (&'static Input, Array<'a, i64>)> {
+    let pairs = inputs.spec().inputs.iter().zip(inputs.arguments());
+    pairs.filter_map(|(input, argument)| match argument {
+        Argument::Indices(array) if input.kind == Kind::Embeddings => Some((input, *array)),
+        _ => None,
+    })
+}
+
+/// Row numbers by the names that messages give them.
 fn numbers<'a, T: Real>(
     inputs: &'a Inputs<'_, T>,
 ) -> impl Iterator<Item = (&'static str, Array<'a, i64>)> {
-    let pairs = inputs.spec().inputs.iter().zip(inputs.arguments());
-    pairs.filter_map(|(input, argument)| match argument {
-        Argument::Indices(array) if input.kind == Kind::Embeddings => Some((input.name, *array)),
-        _ => None,
-    })
+    by_number(inputs).map(|(input, array)| (inputs.spec().number_name(input), array))
 }
 
 /// A rough count of multiplications; what a loss makes of its rows is not known here.
@@ -52,16 +59,19 @@ pub fn evaluate<L: Loss, T: Real>(
     let mut out = call.gradients.as_mut().map(|to| to.take("embeddings"));
     match loss.evaluate_rows(&lookup, out.as_deref_mut(), workers) {
         Ok(Some(outcome)) => Ok(outcome),
-        Ok(None) | Err(Error::Invalid { .. }) => copied(loss, &lookup, out, workers),
+        Ok(None) | Err(Error::Invalid { .. }) => {
+            copied(loss, &lookup, out, call.gradients.as_mut(), workers)
+        }
         Err(error) => Err(error),
     }
 }
 
-/// Evaluates `loss` on copies of the rows.
+/// Evaluates `loss` on copies of the rows; gradients of parameters go to `parameters` directly.
 fn copied<L: Loss, T: Real>(
     loss: &L,
     lookup: &Lookup<'_, T>,
     out: Option<&mut [T]>,
+    mut parameters: Option<&mut Gradients<'_, T>>,
     workers: &Workers<'_>,
 ) -> Result<Outcome> {
     let (table, inputs) = (lookup.table, lookup.inputs);
@@ -96,9 +106,13 @@ fn copied<L: Loss, T: Real>(
         let buffers = arguments.iter().zip(inputs.spec().inputs);
         let buffers = buffers
             .filter(|(_, input)| input.kind.has_gradient())
-            .map(|(argument, _)| match argument {
-                Argument::Absent => Default::default(),
-                _ => parts.next().map(Vec::as_mut_slice).unwrap_or_default(),
+            .map(|(argument, input)| match (input.kind, argument) {
+                (_, Argument::Absent) => Default::default(),
+                (Kind::Embeddings, _) => parts.next().map(Vec::as_mut_slice).unwrap_or_default(),
+                _ => parameters
+                    .as_mut()
+                    .map(|buffers| buffers.take(input.name))
+                    .unwrap_or_default(),
             })
             .collect();
         Gradients::new(&inputs, buffers)
@@ -136,8 +150,6 @@ fn tell_of_table<'a, T: Real>(
             row.iter().all(|value| value.is_finite())
         };
         if let Some(row) = array.data.iter().find(|&&row| !is_finite(row)) {
-            // Where the table is the loss's only such input, methods call its rows so.
-            let name = if name == "embeddings" { "rows" } else { name };
             return Error::invalid(
                 "embeddings",
                 format!(
@@ -147,17 +159,31 @@ fn tell_of_table<'a, T: Real>(
             );
         }
     }
-    for ((name, array), copy) in numbers(lookup.inputs).zip(copies) {
-        let (copied, given) = (
-            format!("has shape {:?}", Shape(copy)),
-            format!("has shape {:?}", Shape(array.shape)),
-        );
-        if argument == name && problem.starts_with(&copied) {
-            problem.replace_range(..copied.len(), &given);
+    let table = [lookup.table.rows(), lookup.table.cols()];
+    let of_columns = problem.contains("last axes");
+    let mut blamed = argument;
+    for ((input, array), copy) in by_number(lookup.inputs).zip(copies) {
+        // Row numbers have no columns to compare.
+        let (name, shape) = if of_columns {
+            ("embeddings", &table[..])
+        } else {
+            (lookup.inputs.spec().number_name(input), array.shape)
+        };
+        let copied = format!("has shape {:?}", Shape(copy));
+        let given = format!("has shape {:?}", Shape(shape));
+        if argument == input.name {
+            blamed = name;
+            if problem.starts_with(&copied) {
+                problem.replace_range(..copied.len(), &given);
+            }
         }
-        problem = problem.replace(&format!("{name} {copied}"), &format!("{name} {given}"));
+        let copied = format!("{} {copied}", input.name);
+        problem = problem.replace(&copied, &format!("{name} {given}"));
     }
-    Error::Invalid { argument, problem }
+    Error::Invalid {
+        argument: blamed,
+        problem,
+    }
 }
 
 /// Overwrites each row of `out` with the sum of the rows of `parts` whose number it is.

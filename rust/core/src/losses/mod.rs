@@ -42,8 +42,8 @@ mod triplet;
 mod vicreg;
 
 pub use contract::{
-    Call, Domain, Input, Kind, Lookup, Loss, OptionValue, Options, Outcome, Reduction, Setting,
-    Spec, Values,
+    ByNumber, Call, Domain, Input, Kind, Lookup, Loss, OptionValue, Options, Outcome, Reduction,
+    Setting, Spec, Values,
 };
 pub use inputs::{Argument, Array, Gradients, Inputs, Shape};
 

@@ -2,20 +2,13 @@
 
 use super::contract::*;
 use super::head::Form;
-use super::infonce::InfoNce;
+use super::infonce::{InfoNce, Present, table};
 use super::inputs::*;
 use crate::error::{Error, Result};
 use crate::pool::Workers;
 use crate::real::Real;
-use crate::simd;
 
-/// Values a worker adds at a time.
-const PIECE: usize = 1 << 14;
-
-pub struct MultiHop {
-    temperature: f64,
-    form: String,
-}
+pub struct MultiHop(InfoNce);
 
 impl Loss for MultiHop {
     const SPEC: &'static Spec = &Spec {
@@ -27,6 +20,7 @@ impl Loss for MultiHop {
             Input::required("hops", Kind::Indices, &[2]),
             Input::required("hop_weights", Kind::Floats, &[1]),
         ],
+        by_number: ByNumber::Rows,
         options: &[
             Setting::new("temperature", Domain::Positive),
             Setting::new("positives", Domain::Choice(Form::NAMES)),
@@ -34,11 +28,11 @@ impl Loss for MultiHop {
         reductions: Reduction::ALL,
     };
 
+    const FINDS_NAN: bool = true;
+
     fn parse(options: &Options<'_>) -> Result<Self> {
-        Ok(Self {
-            temperature: options.real("temperature")?,
-            form: options.text("positives")?.to_owned(),
-        })
+        let form = Form::parse(options.text("positives")?);
+        Ok(Self(InfoNce::new(options.real("temperature")?, form)))
     }
 
     fn work<T: Real>(inputs: &Inputs<'_, T>) -> usize {
@@ -49,87 +43,47 @@ impl Loss for MultiHop {
         }
     }
 
-    fn evaluate<T: Real>(&self, mut call: Call<'_, T>, workers: &Workers<'_>) -> Result<Outcome> {
-        let anchors = call.inputs.floats("anchors")?;
-        let positives = call.inputs.floats("positives")?;
-        let negatives = call.inputs.optional_floats("negatives")?;
-        let weights = call.inputs.floats("hop_weights")?;
-        let hops = call.inputs.indices("hops")?;
-        let (count, width) = (anchors.count(), positives.shape[1]);
-        if anchors.cols() == 0 {
-            return Err(Error::invalid("anchors", "needs at least one column"));
-        }
-        positives.check_count("positives", &anchors, "anchors")?;
-        positives.check_cols("positives", &anchors, "anchors")?;
-        if let Some(negatives) = &negatives {
-            negatives.check_cols("negatives", &anchors, "anchors")?;
-            if negatives.shape.len() == 3 {
-                negatives.check_count("negatives", &anchors, "anchors")?;
-            }
-        }
-        check_hops(&hops, &[count, width], weights.count())?;
-        let active = (0..count)
-            .filter(|i| hops.data[i * width..(i + 1) * width].iter().any(|h| *h > 0))
-            .count();
-        let mut target = call.gradients.take().map(|mut gradients| {
-            let out = ["anchors", "positives", "negatives"].map(|name| gradients.take(name));
-            let part = [0, 1, 2].map(|k| vec![T::zero(); out[k].len()]);
-            (out, part)
-        });
-        if let Some((out, _)) = &mut target {
-            out.iter_mut().for_each(|buffer| buffer.fill(T::zero()));
-        }
-        let options = [
-            ("temperature".into(), OptionValue::Real(self.temperature)),
-            ("positives".into(), OptionValue::Text(self.form.clone())),
-        ];
-        let loss = InfoNce::parse(&Options::new(InfoNce::SPEC, &options)?)?;
-        let scale = call.reduction.weight(active);
-        let mut items = vec![0.0; count];
-        for (number, weight) in (1..).zip(weights.data) {
-            let weight = weight.wide();
-            let mask: Vec<bool> = hops.data.iter().map(|hop| *hop == number).collect();
-            if weight == 0.0 || !mask.contains(&true) {
-                continue;
-            }
-            let arguments = [
-                Argument::Floats(anchors),
-                Argument::Floats(positives),
-                negatives.map_or(Argument::Absent, Argument::Floats),
-                Argument::Mask(Array {
-                    data: &mask,
-                    shape: hops.shape,
-                }),
-            ];
-            let inputs = Inputs::new(InfoNce::SPEC, &arguments)?;
-            let gradients = match &mut target {
-                None => None,
-                Some((_, part)) => {
-                    let buffers = part.iter_mut().map(Vec::as_mut_slice).collect();
-                    Some(Gradients::new(&inputs, buffers)?)
-                }
-            };
-            let call = Call {
-                inputs: &inputs,
-                gradients,
-                reduction: Reduction::Sum,
-            };
-            if let Values::Items(values) = loss.evaluate(call, workers)?.values {
-                let pairs = items.iter_mut().zip(values);
-                pairs.for_each(|(item, value)| *item += weight * value);
-            }
-            if let Some((out, part)) = &mut target {
-                for (out, part) in out.iter_mut().zip(part) {
-                    add(T::of(scale * weight), part, out, workers)?;
-                }
-            }
-        }
-        Ok(Outcome {
-            values: Values::Items(items),
-            counted: active,
-            active,
-        })
+    fn evaluate<T: Real>(&self, call: Call<'_, T>, workers: &Workers<'_>) -> Result<Outcome> {
+        let inputs = call.inputs;
+        let weights = weights(inputs)?;
+        self.0
+            .run(call, |shape| grouped(inputs, shape, &weights), workers)
     }
+
+    fn evaluate_rows<T: Real>(
+        &self,
+        call: &Lookup<'_, T>,
+        out: Option<&mut [T]>,
+        workers: &Workers<'_>,
+    ) -> Result<Option<Outcome>> {
+        let weights = weights(call.inputs)?;
+        let present = |shape| grouped(call.inputs, shape, &weights);
+        table::evaluate(&self.0, call, present, out, workers)
+    }
+}
+
+/// The input `hop_weights`.
+fn weights<T: Real>(inputs: &Inputs<'_, T>) -> Result<Vec<f64>> {
+    let weights = inputs.floats("hop_weights")?.data;
+    let weights: Vec<f64> = weights.iter().map(|weight| weight.wide()).collect();
+    match weights.iter().find(|weight| !weight.is_finite()) {
+        None => Ok(weights),
+        Some(weight) => Err(Error::invalid(
+            "hop_weights",
+            format!("holds {weight} but must be finite"),
+        )),
+    }
+}
+
+/// The positives by hop: an InfoNCE for each hop.
+fn grouped<'a, T: Real>(
+    inputs: &Inputs<'a, T>,
+    shape: [usize; 2],
+    weights: &'a [f64],
+) -> Result<Present<'a>> {
+    let hops = inputs.indices("hops")?;
+    check_hops(&hops, &shape, weights.len())?;
+    Ok(Present::Grouped(hops.data, weights))
 }
 
 fn check_hops(hops: &Array<'_, i64>, shape: &[usize], count: usize) -> Result<()> {
@@ -149,14 +103,6 @@ fn check_hops(hops: &Array<'_, i64>, shape: &[usize], count: usize) -> Result<()
             format!("holds {hop} but must be between 0 and {count}, the number of hop_weights"),
         )),
     }
-}
-
-fn add<T: Real>(factor: T, part: &[T], out: &mut [T], workers: &Workers<'_>) -> Result<()> {
-    workers.for_each_piece(out, PIECE, |piece, out| {
-        let start = piece * PIECE;
-        simd::table::<T>().axpy(factor, &part[start..start + out.len()], out);
-        Ok(())
-    })
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@
 use std::collections::HashSet;
 
 use super::contract::*;
-use super::head::{Form, Negatives, head};
+use super::head::Form;
+use super::infonce::table::{Batch, Numbers, Starts, run};
+use super::infonce::{InfoNce, Present};
 use super::inputs::{Array, Inputs};
-use super::pairs::{AHEAD, Pull, Rows, pull_cosines};
 use crate::batch::check_indices;
 use crate::error::{Error, Result};
 use crate::pool::Workers;
@@ -14,27 +15,16 @@ use crate::real::Real;
 use crate::rng::Stream;
 
 /// Nodes a worker handles at a time.
-const PIECE: usize = 16;
+const PIECE: usize = 64;
+
+/// Draws up to which a sorted list tells repeats sooner than a table of hashes.
+const FEW: usize = 128;
 
 pub struct NeighborContrastive {
-    temperature: f64,
-    form: Form,
+    loss: InfoNce,
     num_negatives: usize,
     seed: u64,
 }
-
-/// One node with one of its positives or negatives.
-#[derive(Clone, Copy)]
-struct Pair {
-    node: u32,
-    partner: u32,
-    cosine: f64,
-    /// The logit, later the loss's derivative to it.
-    value: f64,
-}
-
-/// A node's loss; nothing for a node without neighbours.
-type Item = Option<f64>;
 
 impl Loss for NeighborContrastive {
     const SPEC: &'static Spec = &Spec {
@@ -45,6 +35,7 @@ impl Loss for NeighborContrastive {
             Input::required("indices", Kind::Indices, &[1]),
             Input::optional("nodes", Kind::Indices, &[1]),
         ],
+        by_number: ByNumber::Table,
         options: &[
             Setting::new("temperature", Domain::Positive),
             Setting::new("positives", Domain::Choice(Form::NAMES)),
@@ -54,12 +45,10 @@ impl Loss for NeighborContrastive {
         reductions: Reduction::ALL,
     };
 
-    const FINDS_NAN: bool = true;
-
     fn parse(options: &Options<'_>) -> Result<Self> {
+        let form = Form::parse(options.text("positives")?);
         Ok(Self {
-            temperature: options.real("temperature")?,
-            form: Form::parse(options.text("positives")?),
+            loss: InfoNce::new(options.real("temperature")?, form),
             num_negatives: usize::try_from(options.integer("num_negatives")?).unwrap_or(usize::MAX),
             seed: options.integer("seed")?.unsigned_abs(),
         })
@@ -72,111 +61,101 @@ impl Loss for NeighborContrastive {
     }
 
     fn evaluate<T: Real>(&self, mut call: Call<'_, T>, workers: &Workers<'_>) -> Result<Outcome> {
-        let table = call.inputs.floats("embeddings")?;
-        let neighbors = Neighbors::new(call.inputs, table.count())?;
-        let nodes = call.inputs.optional_indices("nodes")?;
-        if let Some(nodes) = nodes {
-            check_indices(nodes.data, table.count(), "nodes")?;
+        let table = call.inputs.rows("embeddings")?;
+        let total = table.rows();
+        if i32::try_from(total).is_err() {
+            let problem = format!("has {total} rows but fewer than 2³¹ are possible");
+            return Err(Error::invalid("embeddings", problem));
         }
-        let rows = Rows::new(table, "embeddings", workers)?;
-        let count = nodes.map_or(table.count(), |nodes| nodes.count());
-        let parts = workers.map(count.div_ceil(PIECE), |piece| {
-            let mut pairs = Vec::new();
-            let items: Vec<Item> = (piece * PIECE..count.min((piece + 1) * PIECE))
-                .map(|i| nodes.map_or(i, |nodes| nodes.data[i] as usize))
-                .map(|node| self.node(node, &neighbors, &rows, &mut pairs))
-                .collect();
-            Ok((items, pairs))
+        let neighbors = Neighbors::new(call.inputs, total)?;
+        let nodes: Vec<i64> = match call.inputs.optional_indices("nodes")? {
+            None => (0..total as i64).collect(),
+            Some(nodes) => {
+                check_indices(nodes.data, total, "nodes")?;
+                nodes.data.to_vec()
+            }
+        };
+        let lists = workers.map(nodes.len().div_ceil(PIECE), |piece| {
+            let mut lists = [List::default(), List::default()];
+            for &node in &nodes[piece * PIECE..nodes.len().min((piece + 1) * PIECE)] {
+                self.list(node as usize, total, &neighbors, &mut lists);
+            }
+            Ok(lists)
         })?;
-        let items = parts.iter().flat_map(|(items, _)| items);
-        let active = items.clone().flatten().count();
-        let values = items.map(|item| item.unwrap_or_default()).collect();
-        if let Some(mut gradients) = call.gradients.take() {
-            let pairs: Vec<Pair> = parts.into_iter().flat_map(|(_, pairs)| pairs).collect();
-            let weight = call.reduction.weight(active) / self.temperature;
-            let pull = |k: usize| {
-                let pair = pairs[k / 2];
-                let (node, partner) = (pair.node as usize, pair.partner as usize);
-                let (to, from) = if k.is_multiple_of(2) {
-                    (node, partner)
-                } else {
-                    (partner, node)
-                };
-                Pull {
-                    to,
-                    from,
-                    cosine: pair.cosine,
-                    weight: weight * pair.value,
-                }
-            };
-            let out = gradients.take("embeddings");
-            pull_cosines(&rows, &rows, 2 * pairs.len(), pull, out, workers)?;
+        let mut whole = [List::start(), List::start()];
+        for part in lists {
+            whole
+                .iter_mut()
+                .zip(part)
+                .for_each(|(to, part)| to.append(part));
         }
-        Ok(Outcome {
-            values: Values::Items(values),
-            counted: active,
-            active,
-        })
+        let [positives, negatives] = whole.each_ref().map(List::numbers);
+        let batch = Batch {
+            table,
+            anchors: &nodes,
+            positives,
+            negatives,
+            present: Present::All,
+        };
+        let mut gradients = call.gradients.take();
+        let out = gradients.as_mut().map(|all| all.take("embeddings"));
+        run(&self.loss, &batch, call.reduction, out, workers)
+    }
+}
+
+/// Some of each node's partners.
+#[derive(Default)]
+struct List {
+    rows: Vec<i64>,
+    /// Where each node's partners end; in the whole list after a 0.
+    ends: Vec<usize>,
+}
+
+impl List {
+    fn start() -> Self {
+        Self {
+            rows: Vec::new(),
+            ends: vec![0],
+        }
+    }
+
+    fn push(&mut self, partners: &[u32]) {
+        self.rows.extend(partners.iter().map(|&row| i64::from(row)));
+        self.ends.push(self.rows.len());
+    }
+
+    fn append(&mut self, part: Self) {
+        let before = self.rows.len();
+        self.rows.extend(part.rows);
+        self.ends.extend(part.ends.iter().map(|end| before + end));
+    }
+
+    fn numbers(&self) -> Numbers<'_> {
+        Numbers {
+            rows: &self.rows,
+            starts: Starts::At(&self.ends),
+        }
     }
 }
 
 impl NeighborContrastive {
-    /// The node's loss; its pairs, with derivatives, are added to `pairs`.
-    fn node<T: Real>(
+    /// Appends the node's positives and negatives; none for a node without neighbours.
+    fn list(
         &self,
         node: usize,
+        total: usize,
         neighbors: &Neighbors<'_>,
-        rows: &Rows<'_, T>,
-        pairs: &mut Vec<Pair>,
-    ) -> Item {
-        let positives = neighbors.of(node);
-        if positives.is_empty() {
-            return None;
+        [positives, negatives]: &mut [List; 2],
+    ) {
+        let near = neighbors.of(node);
+        positives.push(&near);
+        if near.is_empty() {
+            return negatives.push(&[]);
         }
         // Keyed by the node: its negatives do not depend on which others are in the batch.
         let mut stream = Stream::new(self.seed, node as u64);
-        let total = rows.norms.len();
-        let negatives = draw_others(
-            &mut stream,
-            total,
-            node as u32,
-            &positives,
-            self.num_negatives,
-        );
-        let anchor = rows.row(node);
-        let first = pairs.len();
-        let partners = [positives.as_slice(), &negatives].concat();
-        pairs.extend(partners.iter().enumerate().map(|(k, &partner)| {
-            if let Some(&later) = partners.get(k + AHEAD) {
-                rows.prefetch(later as usize);
-            }
-            let cosine = anchor.cosine(&rows.row(partner as usize));
-            Pair {
-                node: node as u32,
-                partner,
-                cosine,
-                value: cosine / self.temperature,
-            }
-        }));
-        let (positive, negative) = pairs[first..].split_at_mut(positives.len());
-        let max = negative
-            .iter()
-            .map(|pair| pair.value)
-            .fold(f64::NEG_INFINITY, f64::max);
-        let mut sum = 0.0;
-        for pair in negative.iter_mut() {
-            pair.value = (pair.value - max).exp();
-            sum += pair.value;
-        }
-        let mut logits: Vec<f64> = positive.iter().map(|pair| pair.value).collect();
-        let head = head(self.form, &mut logits, Negatives { max, sum });
-        for (pair, derivative) in positive.iter_mut().zip(logits) {
-            pair.value = derivative;
-        }
-        for pair in negative {
-            pair.value *= head.spread;
-        }
-        Some(head.loss)
+        let wanted = self.num_negatives;
+        negatives.push(&draw_others(&mut stream, total, node as u32, &near, wanted));
     }
 }
 
@@ -239,16 +218,29 @@ fn draw_others(
         (0..available as u32).collect()
     } else {
         // Floyd's draw without replacement: never more tries than draws.
-        let mut drawn = HashSet::with_capacity(wanted);
-        for last in available - wanted..available {
-            let rank = stream.below(last as u64 + 1) as u32;
-            if !drawn.insert(rank) {
-                drawn.insert(last as u32);
+        let tries = available - wanted..available;
+        let mut draw = |last: usize| (stream.below(last as u64 + 1) as u32, last as u32);
+        if wanted <= FEW {
+            let mut drawn = Vec::with_capacity(wanted);
+            for (rank, last) in tries.map(draw) {
+                match drawn.binary_search(&rank) {
+                    Ok(_) => drawn.push(last), // the largest so far
+                    Err(place) => drawn.insert(place, rank),
+                }
             }
+            drawn
+        } else {
+            let mut drawn = HashSet::with_capacity(wanted);
+            for (rank, last) in tries.map(&mut draw) {
+                if !drawn.insert(rank) {
+                    drawn.insert(last);
+                }
+            }
+            let mut drawn: Vec<u32> = drawn.into_iter().collect();
+            drawn.sort_unstable();
+            drawn
         }
-        drawn.into_iter().collect()
     };
-    ranks.sort_unstable();
     // From the number among those allowed to the node: over all that are left out below it.
     let (below, above) = neighbors.split_at(neighbors.partition_point(|&other| other < node));
     let mut left_out = below.iter().chain([&node]).chain(above).copied().peekable();
@@ -285,6 +277,22 @@ mod tests {
             .iter()
             .sum();
         assert!(chi2 < 22.5, "chi-square {chi2} beyond the 0.999 quantile");
+    }
+
+    #[test]
+    fn few_and_many_draws_are_drawn_alike() {
+        // Floyd's draw written down once more, without regard to speed.
+        for wanted in [1, FEW, FEW + 1, 400] {
+            let (mut ours, mut theirs) = (Stream::new(1, 2), Stream::new(1, 2));
+            let drawn = draw_others(&mut ours, 1001, 1000, &[], wanted);
+            let mut want = std::collections::BTreeSet::new();
+            for last in 1000 - wanted as u32..1000 {
+                let rank = theirs.below(u64::from(last) + 1) as u32;
+                let taken = !want.insert(rank);
+                assert!(!taken || want.insert(last));
+            }
+            assert_eq!(drawn, want.into_iter().collect::<Vec<_>>());
+        }
     }
 
     #[test]

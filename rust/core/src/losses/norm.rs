@@ -15,6 +15,7 @@ impl Loss for Norm {
     const SPEC: &'static Spec = &Spec {
         name: "norm",
         inputs: &[Input::required("embeddings", Kind::Embeddings, &[2])],
+        by_number: ByNumber::Rows,
         options: &[Setting::new("target", Domain::NonNegative)],
         reductions: Reduction::ALL,
     };

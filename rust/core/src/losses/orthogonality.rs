@@ -31,6 +31,7 @@ impl Loss for Orthogonality {
     const SPEC: &'static Spec = &Spec {
         name: "orthogonality",
         inputs: &[Input::required("embeddings", Kind::Embeddings, &[2])],
+        by_number: ByNumber::Rows,
         options: &[Setting::new(
             "form",
             Domain::Choice(&["gram_d", "gram_d_raw", "gram_n"]),

@@ -199,13 +199,13 @@ impl<T: Real> Gathered<T> {
     /// row's values for each of its partners, then `finish` once.
     fn run(
         &self,
-        from: &Rows<'_, T>,
+        from: Matrix<'_, T>,
         out: &mut [T],
         add: impl Fn(usize, usize, T, &mut [T]) + Sync,
         finish: impl Fn(usize, &mut [T]) + Sync,
         workers: &Workers<'_>,
     ) -> Result<()> {
-        let cols = from.matrix.cols();
+        let cols = from.cols();
         workers.for_each_piece(out, PIECE * cols, |piece, out| {
             out.fill(T::zero());
             for (offset, values) in out.chunks_exact_mut(cols).enumerate() {
@@ -213,7 +213,7 @@ impl<T: Real> Gathered<T> {
                 for place in self.0.range(row) {
                     // Also into the next row's partners, which are read soon after.
                     if let Some(&(partner, _)) = self.0.entries().get(place + AHEAD) {
-                        from.prefetch(partner as usize);
+                        prefetch(from.row(partner as usize));
                     }
                     let (partner, weight) = self.0.entries()[place];
                     add(row, partner as usize, weight, values);
@@ -272,7 +272,7 @@ pub fn pull_cosines<T: Real>(
     };
     let kernels = simd::table::<T>();
     Gathered::new(to.norms.len(), count, entry, workers)?.run(
-        from,
+        from.matrix,
         out,
         |_, partner, weight, values| kernels.axpy(weight, from.matrix.row(partner), values),
         |row, values| {
@@ -303,7 +303,7 @@ pub fn pull_dots<T: Real>(
     };
     let kernels = simd::table::<T>();
     Gathered::new(rows.norms.len(), 2 * edges.len(), entry, workers)?.run(
-        rows,
+        rows.matrix,
         out,
         |_, partner, weight, values| kernels.axpy(weight, rows.matrix.row(partner), values),
         |_, _| {},
@@ -319,13 +319,24 @@ pub fn pull_differences<T: Real>(
     out: &mut [T],
     workers: &Workers<'_>,
 ) -> Result<()> {
-    let matrix = edges.rows.matrix;
     let entry = |k: usize| {
         let (edge, to, from) = edges.directed(k);
         (to, from, weight(edge))
     };
-    Gathered::new(matrix.rows(), 2 * edges.len(), entry, workers)?.run(
-        &edges.rows,
+    add_differences(edges.rows.matrix, 2 * edges.len(), entry, out, workers)
+}
+
+/// Overwrites `out` with what `entry(k)`, for each of `0..count`, sends to a row: with its number, a
+/// partner's and a weight, `weight · (row - partner)`.
+pub fn add_differences<T: Real>(
+    matrix: Matrix<'_, T>,
+    count: usize,
+    entry: impl Fn(usize) -> (usize, usize, f64) + Sync,
+    out: &mut [T],
+    workers: &Workers<'_>,
+) -> Result<()> {
+    Gathered::new(matrix.rows(), count, entry, workers)?.run(
+        matrix,
         out,
         |row, partner, weight, values| {
             maps::add_difference(weight, matrix.row(row), matrix.row(partner), values);

@@ -5,7 +5,9 @@ use crate::error::{Error, Result};
 use crate::matrix::Matrix;
 use crate::pool::Workers;
 use crate::real::Real;
-use crate::simd;
+use crate::simd::maps;
+
+use super::pairs::{AHEAD, prefetch};
 
 /// How the rows of a graph's nodes become one.
 #[derive(Clone, Copy, PartialEq)]
@@ -102,10 +104,12 @@ impl<'a> Graphs<'a> {
                 return Ok(());
             }
             let mut sums = vec![0.0; cols];
-            for &node in self.of(graph) {
-                for (sum, x) in sums.iter_mut().zip(rows.row(node)) {
-                    *sum += x.wide();
+            let nodes = self.of(graph);
+            for (k, &node) in nodes.iter().enumerate() {
+                if let Some(&later) = nodes.get(k + AHEAD) {
+                    prefetch(rows.row(later));
                 }
+                maps::add_wide(1.0, rows.row(node), &mut sums);
             }
             let share = self.share(pooling, graph);
             out.iter_mut()
@@ -141,10 +145,10 @@ impl<'a> Graphs<'a> {
         workers.for_each_piece(out, 64 * cols, |piece, out| {
             for (row, &graph) in out.chunks_exact_mut(cols).zip(&self.index[piece * 64..]) {
                 let graph = graph as usize;
-                row.fill(T::zero());
-                let share = T::of(self.share(pooling, graph));
-                let slopes = &slopes[graph * cols..(graph + 1) * cols];
-                simd::table::<T>().axpy(share, slopes, row);
+                row.copy_from_slice(&slopes[graph * cols..(graph + 1) * cols]);
+                if pooling == Pooling::Mean {
+                    maps::scale(T::of(self.share(pooling, graph)), row);
+                }
             }
             Ok(())
         })

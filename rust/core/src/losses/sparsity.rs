@@ -16,6 +16,7 @@ impl Loss for Sparsity {
     const SPEC: &'static Spec = &Spec {
         name: "sparsity",
         inputs: &[Input::required("embeddings", Kind::Embeddings, &[2])],
+        by_number: ByNumber::Rows,
         options: &[
             Setting::new("form", Domain::Choice(&["l1", "huber"])),
             Setting::new("delta", Domain::Positive),

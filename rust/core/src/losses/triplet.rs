@@ -65,6 +65,7 @@ impl Loss for Triplet {
             Input::required("positives", Kind::Embeddings, &[2]),
             Input::required("negatives", Kind::Embeddings, &[2]),
         ],
+        by_number: ByNumber::Rows,
         options: &[
             Setting::new("margin", Domain::NonNegative),
             Setting::new(

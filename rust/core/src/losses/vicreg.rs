@@ -30,6 +30,7 @@ impl Loss for VicReg {
             Input::required("first", Kind::Embeddings, &[2]),
             Input::required("second", Kind::Embeddings, &[2]),
         ],
+        by_number: ByNumber::Rows,
         options: &[
             Setting::new("invariance", Domain::NonNegative),
             Setting::new("variance", Domain::NonNegative),

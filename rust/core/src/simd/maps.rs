@@ -41,6 +41,10 @@ every_level!(
     max, max_body, (values: &[T]) -> T
 );
 every_level!(
+    /// `sums += factor · values`, in `f64`.
+    add_wide, add_wide_body, (factor: f64, values: &[T], sums: &mut [f64])
+);
+every_level!(
     /// Replaces each value `x` by `exp(x - shift)` and returns their sum. No value may exceed
     /// `shift` by more than rounding; minus infinity gives exactly 0.
     exp_sum, exp_sum_body, (shift: T, values: &mut [T]) -> T
@@ -84,6 +88,13 @@ fn max_body<T: Real>(values: &[T]) -> T {
     tops.into_iter()
         .chain(rest.iter().copied())
         .fold(T::neg_infinity(), larger)
+}
+
+#[inline(always)]
+fn add_wide_body<T: Real>(factor: f64, values: &[T], sums: &mut [f64]) {
+    for (sum, value) in sums.iter_mut().zip(values) {
+        *sum += factor * value.wide();
+    }
 }
 
 #[inline(always)]

@@ -259,25 +259,18 @@ impl<T: Real> Table<T> {
     /// y = Σₖ weightsₖ · x[indicesₖ], where `x` has rows as long as `y`; without weights a plain sum.
     ///
     /// Each value of `y` is summed in the order of the entries.
-    ///
-    /// # Safety
-    ///
-    /// Every index must name a row of `x`.
     #[inline]
-    pub unsafe fn sum_rows(&self, indices: &[i32], weights: Option<&[T]>, x: &[T], y: &mut [T]) {
+    pub fn sum_rows(&self, indices: &[i32], weights: Option<&[T]>, x: &[T], y: &mut [T]) {
         assert!(weights.is_none_or(|weights| weights.len() == indices.len()));
-        // SAFETY: the level is available, the lengths are equal, the caller vouches for the rows.
+        assert!(are_rows(indices, x.len(), y.len()));
+        // SAFETY: the level is available, the lengths are equal, the indices name rows.
         unsafe { (self.sum_rows)(indices, weights, x, y) }
     }
 
     /// With `dₖ = center - scaleₖ · x[indexₖ]`, adds `Σₖ weightₖ · dₖ` to `y` and returns
     /// `Σₖ weightₖ ‖dₖ‖²` where `squares` or no `y` is given, with the same bits for both; else 0.
-    ///
-    /// # Safety
-    ///
-    /// The first `count` indices must name rows of `x`, whose rows are as long as `center`.
     #[inline]
-    pub unsafe fn differences(
+    pub fn differences(
         &self,
         links: Links<'_, T>,
         center: &[T],
@@ -297,9 +290,26 @@ impl<T: Real> Table<T> {
                 .is_none_or(|scales| scales.len() >= links.count)
         );
         assert!(y.as_ref().is_none_or(|y| y.len() == center.len()));
-        // SAFETY: the level is available, the lengths fit, the caller vouches for the rows.
+        assert!(are_rows(
+            &links.indices[..links.count],
+            x.len(),
+            center.len()
+        ));
+        // SAFETY: the level is available, the lengths fit, the first `count` indices name rows.
         unsafe { (self.differences)(links, center, x, y, squares) }
     }
+}
+
+/// Whether all `indices` name rows of `cols` among so many values. Costs little beside reading them.
+fn are_rows(indices: &[i32], values: usize, cols: usize) -> bool {
+    let Some(rows) = values.checked_div(cols) else {
+        return true; // nothing is read
+    };
+    // A negative number is larger than any row's.
+    let largest = indices
+        .iter()
+        .fold(0, |top: u32, &index| top.max(index as u32));
+    indices.is_empty() || (largest as usize) < rows.min(1 << 31)
 }
 
 fn check_sweep<T, S>(sum: Sum, queries: &[T], count: usize, rows: &[S], sums: &[T], squares: &[T]) {

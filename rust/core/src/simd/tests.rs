@@ -52,8 +52,7 @@ fn row_sums_agree<T: Real>(tolerance: f64) {
             let weights: Vec<T> = (0..8).map(|i| T::of(0.25 * f64::from(i) - 0.5)).collect();
             for (count, weights) in [(8, None), (8, Some(&weights[..])), (0, None)] {
                 let mut y = vec![T::of(f64::NAN); cols];
-                // SAFETY: the indices are below 9.
-                unsafe { table.sum_rows(&indices[..count], weights, &x, &mut y) };
+                table.sum_rows(&indices[..count], weights, &x, &mut y);
                 for (j, got) in y.iter().enumerate() {
                     let want: f64 = (0..count)
                         .map(|k| {
@@ -219,14 +218,9 @@ fn differences_agree<T: Real>(tolerance: f64) {
                 }
                 let mut both = vec![T::of(0.5); cols];
                 let mut sums = both.clone();
-                // SAFETY: the indices are below 9.
-                let (square, none, alone) = unsafe {
-                    (
-                        table.differences(links, &center, &x, Some(&mut both), true),
-                        table.differences(links, &center, &x, Some(&mut sums), false),
-                        table.differences(links, &center, &x, None, true),
-                    )
-                };
+                let square = table.differences(links, &center, &x, Some(&mut both), true);
+                let none = table.differences(links, &center, &x, Some(&mut sums), false);
+                let alone = table.differences(links, &center, &x, None, true);
                 assert_eq!((none, alone), (T::zero(), square));
                 let bound = tolerance * (cols as f64 + 1.0);
                 assert!((square.wide() - want.1).abs() <= bound, "{level:?} {cols}");
@@ -237,6 +231,28 @@ fn differences_agree<T: Real>(tolerance: f64) {
             }
         }
     }
+}
+
+#[test]
+fn rows_outside_a_table_are_never_read() {
+    let table = f32::table(Kernels::get());
+    let (x, mut y) = ([1.0; 12], [0.0; 4]);
+    for bad in [3, -1, i32::MIN, i32::MAX] {
+        let sum = std::panic::catch_unwind(|| table.sum_rows(&[0, bad], None, &x, &mut [0.0; 4]));
+        assert!(sum.is_err(), "{bad}");
+        let differences = std::panic::catch_unwind(|| {
+            let links = Links {
+                indices: &[2, bad],
+                count: 2,
+                weights: None,
+                scales: None,
+            };
+            table.differences(links, &[0.0; 4], &x, None, true)
+        });
+        assert!(differences.is_err(), "{bad}");
+    }
+    table.sum_rows(&[2, 0], None, &x, &mut y);
+    assert_eq!(y, [2.0; 4]);
 }
 
 #[test]

@@ -4,10 +4,12 @@
 //! derivatives of all pairs, sorted by row, then give each row its gradient from the anchors that
 //! it was compared with: every row of the table is read and written once.
 
+use std::ops::Range;
+
 use super::{InfoNce, Present, Scored, finite, score};
 use crate::batch::Lists;
 use crate::error::Result;
-use crate::losses::contract::{Lookup, Outcome, Values};
+use crate::losses::contract::{Lookup, Outcome, Reduction, Values};
 use crate::losses::pairs::{bounded, prefetch};
 use crate::matrix::Matrix;
 use crate::metric::{COSINE_EPS, Row};
@@ -29,14 +31,45 @@ const AHEAD: usize = 16;
 const NEXT: usize = 4;
 
 /// Row numbers whose shapes fit together.
-struct Batch<'a, T> {
-    table: Matrix<'a, T>,
-    anchors: &'a [i64],
-    positives: &'a [i64],
-    negatives: &'a [i64],
-    present: Present<'a>,
-    /// Negatives of one anchor.
-    count: usize,
+pub struct Batch<'a, T> {
+    pub table: Matrix<'a, T>,
+    pub anchors: &'a [i64],
+    pub positives: Numbers<'a>,
+    pub negatives: Numbers<'a>,
+    pub present: Present<'a>,
+}
+
+/// Row numbers, some for each anchor.
+#[derive(Clone, Copy)]
+pub struct Numbers<'a> {
+    pub rows: &'a [i64],
+    pub starts: Starts<'a>,
+}
+
+/// Where each anchor's row numbers begin.
+#[derive(Clone, Copy)]
+pub enum Starts<'a> {
+    /// As many for each.
+    Every(usize),
+    /// One more than there are anchors.
+    At(&'a [usize]),
+}
+
+impl<'a> Numbers<'a> {
+    fn start(&self, anchor: usize) -> usize {
+        match self.starts {
+            Starts::Every(count) => anchor * count,
+            Starts::At(starts) => starts[anchor],
+        }
+    }
+
+    fn range(&self, anchor: usize) -> Range<usize> {
+        self.start(anchor)..self.start(anchor + 1)
+    }
+
+    fn of(&self, anchor: usize) -> &'a [i64] {
+        &self.rows[self.range(anchor)]
+    }
 }
 
 /// What becomes of one anchor's pairs.
@@ -48,33 +81,54 @@ struct Work<'w, T> {
     to_anchors: &'w mut [T],
 }
 
-/// Evaluates; nothing where negatives are shared or shapes do not fit.
-pub fn evaluate<T: Real>(
+/// Evaluates; nothing where negatives are shared or shapes do not fit. `present` is given the number
+/// of anchors and that of positives of each.
+pub fn evaluate<'a, T: Real>(
     loss: &InfoNce,
-    call: &Lookup<'_, T>,
+    call: &Lookup<'a, T>,
+    present: impl FnOnce([usize; 2]) -> Result<Present<'a>>,
     out: Option<&mut [T]>,
     workers: &Workers<'_>,
 ) -> Result<Option<Outcome>> {
-    let Some(batch) = Batch::new(call)? else {
-        return Ok(None);
+    let batch = Batch::new(call, present)?;
+    let run = |batch| run(loss, &batch, call.reduction, out, workers);
+    batch.map(run).transpose()
+}
+
+/// Evaluates a batch of rows that the table has.
+pub fn run<T: Real>(
+    loss: &InfoNce,
+    batch: &Batch<'_, T>,
+    reduction: Reduction,
+    out: Option<&mut [T]>,
+    workers: &Workers<'_>,
+) -> Result<Outcome> {
+    let (anchors, cols) = (batch.anchors.len(), batch.table.cols());
+    let has_any = |&i: &usize| {
+        let mut places = batch.positives.range(i);
+        places.any(|place| batch.present.has(place))
     };
-    let (anchors, cols, pairs) = (batch.anchors.len(), batch.table.cols(), batch.pairs());
-    let active = batch.present.active(anchors);
-    let weight = call.reduction.weight(active) / loss.temperature;
+    let active = (0..anchors).filter(has_any).count();
+    let weight = reduction.weight(active) / loss.temperature;
     let wanted = usize::from(out.is_some());
     let (mut items, mut norms) = (vec![0.0; anchors], vec![0.0; anchors]);
-    let mut pulls = vec![T::zero(); wanted * anchors * pairs];
+    let mut pulls = vec![T::zero(); wanted * batch.pairs(0..anchors)];
     let mut to_anchors = vec![T::zero(); wanted * anchors * cols];
-    let mut pull_pieces = pulls.chunks_mut((ANCHORS * pairs).max(1));
+    let mut left = &mut pulls[..];
     let mut gradient_pieces = to_anchors.chunks_mut(ANCHORS * cols);
     let mut pieces: Vec<_> = items
         .chunks_mut(ANCHORS)
         .zip(norms.chunks_mut(ANCHORS))
-        .map(|(items, norms)| Work {
-            items,
-            norms,
-            pulls: pull_pieces.next().unwrap_or_default(),
-            to_anchors: gradient_pieces.next().unwrap_or_default(),
+        .enumerate()
+        .map(|(piece, (items, norms))| {
+            let first = piece * ANCHORS;
+            let pairs = batch.pairs(first..first + items.len());
+            Work {
+                items,
+                norms,
+                pulls: left.split_off_mut(..wanted * pairs).unwrap_or_default(),
+                to_anchors: gradient_pieces.next().unwrap_or_default(),
+            }
         })
         .collect();
     workers.for_each_piece(&mut pieces, 1, |piece, work| {
@@ -86,15 +140,18 @@ pub fn evaluate<T: Real>(
     if let Some(out) = out {
         batch.gather(&norms, &pulls, &to_anchors, out, workers)?;
     }
-    Ok(Some(Outcome {
+    Ok(Outcome {
         values: Values::Items(items),
         counted: active,
         active,
-    }))
+    })
 }
 
 impl<'a, T: Real> Batch<'a, T> {
-    fn new(call: &Lookup<'a, T>) -> Result<Option<Self>> {
+    fn new(
+        call: &Lookup<'a, T>,
+        present: impl FnOnce([usize; 2]) -> Result<Present<'a>>,
+    ) -> Result<Option<Self>> {
         let inputs = call.inputs;
         let (anchors, positives) = (inputs.indices("anchors")?, inputs.indices("positives")?);
         let (negatives, count): (&[i64], usize) = match inputs.optional_indices("negatives")? {
@@ -108,43 +165,43 @@ impl<'a, T: Real> Batch<'a, T> {
             [_, width] => *width,
             _ => 1,
         };
-        let mask = inputs.optional_mask("positive_mask")?;
-        let fits = positives.count() == anchors.count()
-            && mask.is_none_or(|mask| mask.shape == [anchors.count(), width])
-            && i32::try_from(call.table.rows()).is_ok();
-        Ok(fits.then(|| Self {
+        if positives.count() != anchors.count() || i32::try_from(call.table.rows()).is_err() {
+            return Ok(None);
+        }
+        let numbers = |rows, count| Numbers {
+            rows,
+            starts: Starts::Every(count),
+        };
+        Ok(Some(Self {
             table: call.table,
             anchors: anchors.data,
-            positives: positives.data,
-            negatives,
-            present: Present {
-                width,
-                mask: mask.map(|mask| mask.data),
-            },
-            count,
+            positives: numbers(positives.data, width),
+            negatives: numbers(negatives, count),
+            present: present([anchors.count(), width])?,
         }))
     }
 
-    /// Positives and negatives of one anchor.
-    fn pairs(&self) -> usize {
-        self.present.width + self.count
+    /// Positives and negatives of some anchors.
+    fn pairs(&self, anchors: Range<usize>) -> usize {
+        let of = |numbers: &Numbers<'_>| numbers.start(anchors.end) - numbers.start(anchors.start);
+        of(&self.positives) + of(&self.negatives)
     }
 
     fn row(&self, number: i64) -> &'a [T] {
         self.table.row(number as usize)
     }
 
-    /// The rows of a part of `numbers`, with their dot products with `anchor` and their squares;
-    /// later ones are asked for on the way.
+    /// The rows of `numbers` of anchor `i`, with their dot products with it and their squares; later
+    /// ones are asked for on the way.
     fn rows<'s>(
         &'s self,
         anchor: Row<'s, T>,
-        numbers: &'s [i64],
-        first: usize,
-        count: usize,
+        numbers: Numbers<'s>,
+        i: usize,
     ) -> impl Iterator<Item = (&'a [T], T, T)> + 's {
         let kernels = simd::table::<T>();
-        (first..first + count).map(move |k| {
+        let (range, numbers) = (numbers.range(i), numbers.rows);
+        range.map(move |k| {
             if let Some(&later) = numbers.get(k + AHEAD) {
                 prefetch(self.row(later));
             }
@@ -170,7 +227,8 @@ impl<'a, T: Real> Batch<'a, T> {
         weight: f64,
         work: &mut Work<'_, T>,
     ) -> Result<()> {
-        let (width, cols) = (self.present.width, self.table.cols());
+        let cols = self.table.cols();
+        let mut left = &mut *work.pulls;
         let (mut positive, mut negative) = (Vec::new(), Vec::new());
         let mut logits = Vec::new();
         let mut partners = Partners::default();
@@ -181,26 +239,24 @@ impl<'a, T: Real> Batch<'a, T> {
             }
             let anchor = finite(Row::new(self.row(self.anchors[i])))?;
             work.norms[offset] = anchor.norm;
-            let rows = self.rows(anchor, self.positives, i * width, width);
+            let rows = self.rows(anchor, self.positives, i);
             score(&anchor, rows, loss.temperature, &mut positive)?;
-            let rows = self.rows(anchor, self.negatives, i * self.count, self.count);
+            let rows = self.rows(anchor, self.negatives, i);
             score(&anchor, rows, loss.temperature, &mut negative)?;
             let all = (&mut positive[..], &mut negative[..]);
-            *item = loss.derive(&self.present, i, all, weight, &mut logits);
+            let place = self.positives.start(i);
+            *item = loss.derive(self.present, place, all, weight, &mut logits);
             if work.to_anchors.is_empty() {
                 continue;
             }
-            let (to_positives, to_negatives) = (
-                &self.positives[i * width..(i + 1) * width],
-                &self.negatives[i * self.count..(i + 1) * self.count],
-            );
-            let pulls = &mut work.pulls[offset * self.pairs()..(offset + 1) * self.pairs()];
+            let pairs = positive.len() + negative.len();
+            let pulls = left.split_off_mut(..pairs).unwrap_or_default();
             let scored = || positive.iter().chain(&negative);
             for (pull, scored) in pulls.iter_mut().zip(scored()) {
                 *pull = bounded(scored.value);
             }
             partners.clear();
-            let numbers = to_positives.iter().chain(to_negatives);
+            let numbers = self.positives.of(i).iter().chain(self.negatives.of(i));
             for (&number, scored) in numbers.zip(scored()) {
                 partners.add(number, &scored.row, scored.value);
             }
@@ -220,13 +276,12 @@ impl<'a, T: Real> Batch<'a, T> {
         out: &mut [T],
         workers: &Workers<'_>,
     ) -> Result<()> {
-        let (width, cols) = (self.present.width, self.table.cols());
+        let cols = self.table.cols();
         let entries = || {
             (0..self.anchors.len()).flat_map(move |i| {
-                let positives = &self.positives[i * width..(i + 1) * width];
-                let negatives = &self.negatives[i * self.count..(i + 1) * self.count];
-                let pulls = &pulls[i * self.pairs()..(i + 1) * self.pairs()];
-                let numbers = positives.iter().chain(negatives).zip(pulls);
+                let pulls = &pulls[self.pairs(0..i)..self.pairs(0..i + 1)];
+                let numbers = self.positives.of(i).iter().chain(self.negatives.of(i));
+                let numbers = numbers.zip(pulls);
                 let pulled = numbers.filter(|(_, pull)| **pull != T::zero());
                 pulled.map(move |(&number, &pull)| (number as usize, (i as u32, pull)))
             })
@@ -345,8 +400,7 @@ impl<T: Real> Partners<T> {
             kernels.axpy(T::of(-along), row.values, to);
             return;
         }
-        // SAFETY: all numbers were checked to be rows of the table.
-        unsafe { kernels.sum_rows(&self.numbers, Some(&self.weights), table.data(), to) };
+        kernels.sum_rows(&self.numbers, Some(&self.weights), table.data(), to);
         // What a cosine loses along its row is what all of them together do.
         let along = kernels.dot(row.values, to).wide() / (row.norm * row.norm);
         maps::scale_away(
