@@ -10,6 +10,9 @@ GOOD = {
     "ruvector/__init__.py": "",
     "ruvector/py.typed": "",
     "ruvector/_core.pyi": "",
+    "ruvector/report/explorer.js": "",
+    "ruvector/report/page.css": "",
+    "ruvector/report/page.html": "",
     "ruvector/_core.abi3.so": "machine code",
     "ruvector-1.2.3.dist-info/licenses/LICENSE": "MIT",
     "ruvector-1.2.3.dist-info/METADATA": (

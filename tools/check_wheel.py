@@ -17,7 +17,14 @@ __all__ = ["release_problems", "wheel_problems"]
 
 MAX_BYTES = 5_000_000
 TAG = "-cp310-abi3-"
-NEEDED = ("ruvector/__init__.py", "ruvector/py.typed", "ruvector/_core.pyi")
+NEEDED = (
+    "ruvector/__init__.py",
+    "ruvector/py.typed",
+    "ruvector/_core.pyi",
+    "ruvector/report/explorer.js",
+    "ruvector/report/page.css",
+    "ruvector/report/page.html",
+)
 LIBRARY = re.compile(r"ruvector/_core(\.abi3)?\.(so|pyd)")
 INSIDE = re.compile(r"ruvector/|ruvector-[^/]+\.dist-info/")
 RELEASE = (

@@ -132,7 +132,7 @@ class RuvectorVectorStore(BasePydanticVectorStore):
             raise InvalidArgumentError(f"the mode {query.mode!r} is not here, only the default")
         if query.query_embedding is None:
             raise InvalidArgumentError("the query has no embedding; this store takes no words")
-        where: Callable[[str, Any], bool] | None = None
+        chosen: Callable[[str, Any], bool] | None = None
         # LlamaIndex's own retriever says with an empty list that any node will do.
         if query.node_ids or query.doc_ids or query.filters is not None:
             fits, documents = self._fits(query.node_ids or None, query.filters), query.doc_ids
@@ -141,7 +141,8 @@ class RuvectorVectorStore(BasePydanticVectorStore):
                 of_document = not documents or record["ref_doc_id"] in documents
                 return of_document and fits(key, record)
 
-        found = self._store.search(query.query_embedding, query.similarity_top_k, where=where)
+            chosen = where
+        found = self._store.search(query.query_embedding, query.similarity_top_k, where=chosen)
         cosine = self._store.options["metric"] == "cosine"
         return VectorStoreQueryResult(
             nodes=[_node(hit.record) for hit in found],

@@ -28,13 +28,16 @@ class History(Protocol):
     @property
     def names(self) -> list[str]:
         """Everything there is a history of."""
+        ...
 
     @property
     def epochs(self) -> npt.NDArray[np.int64]:
         """Rising."""
+        ...
 
     def __getitem__(self, name: str) -> npt.NDArray[np.float64]:
         """Return one value an epoch, NaN where there is none."""
+        ...
 
 
 def losses(history: History, names: Sequence[str] | None = None, *, ax: Axes | None = None) -> Axes:
