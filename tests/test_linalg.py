@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.graph import Graph
-from ruvector.linalg import matmul, truncated_svd
+from ruvector.linalg import leading_directions, matmul, truncated_svd
 from ruvector.sparse import CSR
 
 sizes = st.integers(0, 40)
@@ -153,3 +153,41 @@ def test_cora_features(data_file):
     best = np.sqrt((exact[64:] ** 2).sum())
     error = np.linalg.norm(features.to_dense() - found.U * found.S @ found.Vt)
     assert error <= 1.01 * best
+
+
+@pytest.mark.parametrize("shape", [(40, 12), (12, 40), (1, 5), (5, 1), (30, 30)])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_leading_directions_are_those_of_the_singular_value_decomposition(shape, sparse):
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal(shape) * 0.8 ** np.arange(shape[1])
+    found = leading_directions(CSR.from_dense(a) if sparse else a, 4, seed=1)
+    rank = min(4, *shape)
+    _, s, vt = np.linalg.svd(a, full_matrices=False)
+    np.testing.assert_allclose(found.S, s[:rank], rtol=1e-3)
+    np.testing.assert_allclose(np.abs(np.sum(found.Vt * vt[:rank], axis=1)), 1, atol=1e-3)
+    np.testing.assert_allclose(found.Vt @ found.Vt.T, np.eye(rank), atol=1e-4)
+    assert (found.Vt[np.arange(rank), np.abs(found.Vt).argmax(axis=1)] > 0).all()
+
+
+def test_leading_directions_of_nothing_are_finite():
+    for a in (np.zeros((6, 4)), np.ones((6, 4)), np.eye(6, 4) * 1e-20):
+        found = leading_directions(a, 3)
+        assert np.isfinite(found.S).all()
+        assert np.isfinite(found.Vt).all()
+
+
+def test_leading_directions_have_the_same_bits_for_any_number_of_threads(each_thread_count):
+    a = np.random.default_rng(2).standard_normal((300, 80))
+    first, *others = [leading_directions(a, 20) for _ in each_thread_count()]
+    for other in others:
+        assert np.array_equal(first.Vt, other.Vt)
+        assert np.array_equal(first.S, other.S)
+
+
+def test_leading_directions_refuse_bad_input():
+    for wrong in (np.zeros((0, 3)), np.zeros((3, 0)), np.full((3, 3), np.nan)):
+        with pytest.raises(InvalidArgumentError):
+            leading_directions(wrong, 2)
+    for options in ({"rank": 0}, {"rank": 2, "iterations": -1}, {"rank": 2, "seed": -1}):
+        with pytest.raises(InvalidArgumentError):
+            leading_directions(np.eye(3), **options)

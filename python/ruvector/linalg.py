@@ -10,7 +10,7 @@ from ruvector.arrays import as_floats, check_int
 from ruvector.errors import InvalidArgumentError
 from ruvector.sparse import CSR
 
-__all__ = ["TruncatedSVD", "matmul", "truncated_svd"]
+__all__ = ["LeadingDirections", "TruncatedSVD", "leading_directions", "matmul", "truncated_svd"]
 
 
 def matmul(
@@ -155,6 +155,83 @@ def truncated_svd(
         s.astype(np.float32),
         np.ascontiguousarray(vt * signs[:, None]),
     )
+
+
+class LeadingDirections(NamedTuple):
+    """Directions in which the rows of a matrix are longest."""
+
+    S: npt.NDArray[np.float32]
+    """(rank,), about the leading singular values, falling."""
+    Vt: npt.NDArray[np.float32]
+    """(rank, columns), orthonormal rows."""
+
+
+def leading_directions(
+    matrix: object, rank: int, *, oversampling: int = 16, iterations: int = 2, seed: int = 0
+) -> LeadingDirections:
+    """Find a matrix's leading right singular vectors, faster than :func:`truncated_svd`.
+
+    Without left vectors all work but sparse products runs on blocks of as many rows as the matrix
+    has columns, and the last step is the eigendecomposition of a small matrix: singular values
+    below some 1e-3 of the largest are noise.
+
+    Parameters
+    ----------
+    matrix, rank, oversampling, seed
+        As for :func:`truncated_svd`.
+    iterations : int
+        Each multiplies by the matrix and its transpose once.
+
+    Returns
+    -------
+    LeadingDirections
+        In each row of `Vt` the entry of largest magnitude is positive.
+
+    Raises
+    ------
+    InvalidArgumentError
+        An empty matrix, NaN or infinity, a rank below 1.
+
+    Notes
+    -----
+    O((iterations + 1) · nnz · r + (iterations · columns + rows) · r²) with r = rank +
+    oversampling. The same bits for any number of threads.
+
+    References
+    ----------
+    Halko, Martinsson and Tropp (2011), "Finding Structure with Randomness".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ruvector.linalg import leading_directions
+    >>> leading_directions(np.diag([3.0, 2.0, 1.0]), 2).S.round(3)
+    array([3., 2.], dtype=float32)
+    """
+    a = _operand(matrix)
+    rows, cols = a.shape
+    if not rows or not cols:
+        raise InvalidArgumentError(f"matrix has shape {a.shape} but must not be empty")
+    wanted = min(check_int(rank, "rank", low=1), rows, cols)
+    extra = check_int(oversampling, "oversampling", low=0)
+    rounds = check_int(iterations, "iterations", low=0)
+    start = np.random.Generator(np.random.PCG64(check_int(seed, "seed", low=0)))
+    width = min(wanted + extra, rows, cols)
+    back = a.T
+    block = _orthonormal(back.matmul(start.standard_normal((rows, width), np.float32)))
+    for _ in range(rounds):
+        reached: _Matrix = a.matmul(block)
+        # The square of a small matrix would vanish in float32.
+        np.divide(reached, max(float(np.abs(reached).max()), 1e-30), out=reached)
+        block = _orthonormal(back.matmul(reached))
+    block = _orthonormal(block)
+    image = a.matmul(block).astype(np.float64)
+    values, vectors = np.linalg.eigh(matmul(image, image, transpose_a=True))
+    sizes = np.sqrt(np.maximum(values[::-1][:wanted], 0.0))
+    vt = matmul(vectors[:, ::-1][:, :wanted].T.astype(np.float32), block, transpose_b=True)
+    largest = np.argmax(np.abs(vt), axis=1)
+    signs = np.where(vt[np.arange(wanted), largest] < 0, -1.0, 1.0).astype(np.float32)
+    return LeadingDirections(sizes.astype(np.float32), vt * signs[:, None])
 
 
 class _Dense(NamedTuple):

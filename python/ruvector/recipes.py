@@ -28,8 +28,11 @@ __all__ = ["TASKS", "embed", "fit_recipe", "train_model"]
 #: Tasks of the nodes of one graph, for which there is something to train.
 TASKS = ("node", "link")
 
-#: Up to this many edges, five passes over them; three beyond.
-MANY_EDGES = 50_000
+#: Edges that a training looks at: in one pass at least, and in five at most.
+EDGES_SEEN = 150_000
+
+#: Steps of full size that bring classes out; more of them fit single edges.
+NODE_STEPS = 50
 
 
 def embed(
@@ -72,11 +75,11 @@ def embed(
     Notes
     -----
     Links: a linear map on smoothed features, trained by in-batch InfoNCE over edges that are left
-    out of the smoothing (:class:`EdgeContrast`). Nodes: such a map, its results averaged along
-    edges and nearest neighbours (:class:`ruvector.encoders.KNNSmoothed`). Graphs: untrained counts
-    of what lies at the ends of walks (:class:`ruvector.walk_pairs.WalkPairs`, which can also embed
-    graphs that come later). Time grows linearly with edges and with the features' values; up to
-    16,384 nodes the nearest are found among all pairs.
+    out of the smoothing (:class:`EdgeContrast`). Nodes: such a map, where nodes of few
+    edges are averaged over near ones (:class:`ruvector.encoders.KNNSmoothed`). Graphs: untrained
+    counts of what lies at the ends of walks (:class:`ruvector.walk_pairs.WalkPairs`, which can
+    also embed graphs that come later). Time grows linearly with edges and with the features'
+    values; up to 16,384 nodes the nearest are found among all pairs.
 
     Examples
     --------
@@ -119,12 +122,16 @@ def fit_recipe(
     """Return the encoder and the weights that :func:`embed` computes embeddings with."""
     check_choice(task, "task", choices=TASKS)
     seed = check_int(seed, "seed", low=0)
-    passes = 5 if graph.num_edges <= MANY_EDGES else 3
+    passes = min(max(round(EDGES_SEEN / max(graph.num_edges, 1)), 1), 5)
 
+    objective = EdgeContrast()
     encoder: Encoder = SmoothedLinear(exponent=0.5)
+    lr = 1e-3
     if task == "node":
         encoder = KNNSmoothed(SmoothedLinear(exponent=1.0, magnitude=0.75))
-    trainer = Trainer(encoder, EdgeContrast(), epochs=passes, seed=seed, progress=progress)
+        steps = passes * graph.num_edges / objective.batch_size
+        lr *= min(1.0, NODE_STEPS / max(steps, 1.0))
+    trainer = Trainer(encoder, objective, epochs=passes, lr=lr, seed=seed, progress=progress)
     trainer.fit(graph, features)
     return trainer.encoder, trainer.weights
 

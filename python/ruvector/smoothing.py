@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ruvector.arrays import as_floats, check_int, check_real
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.graph import Graph
-from ruvector.linalg import truncated_svd
+from ruvector.linalg import leading_directions
 from ruvector.sparse import CSR
 
 __all__ = ["as_features", "feature_basis", "mean_of_powers", "smooth"]
@@ -122,7 +122,7 @@ def feature_basis(
     """Return ``V Σ^(exponent - 1)``, which takes features ``U Σ Vᵀ`` to ``U Σ^exponent``."""
     dim = check_int(dim, "dim", low=1)
     exponent = check_real(exponent, "exponent", low=0, high=1)
-    result = truncated_svd(matrix, dim, seed=seed)
+    result = leading_directions(matrix, dim, seed=seed)
     largest = result.S.max(initial=0.0)
     # Directions that are noise of the arithmetic must not be blown up.
     kept = 1e-5 * largest < result.S

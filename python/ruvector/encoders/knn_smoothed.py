@@ -1,4 +1,4 @@
-"""Another encoder's embeddings, averaged over what is near in the graph and in the embedding."""
+"""Another encoder's embeddings, averaged over near nodes where a graph has few edges."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ _PREFIX = "part."
 
 @dataclass(frozen=True)
 class KNNSmoothed(Encoder):
-    """Embeddings of another encoder, smoothed along edges and nearest neighbours at once.
+    """Embeddings of another encoder, those of nodes with few edges averaged over near nodes.
 
-    Every node gets edges to its nearest nodes by cosine, of weight ``weight · cosine`` in units of
-    the graph's mean edge weight; the embedding is the mean over powers of the normalised adjacency
-    of both kinds of edges, brought to a root mean square of 1 on the training graph. So nodes of
-    few edges, whose embeddings are the least certain, are averaged too. Training is that of the
-    encoder inside.
+    An encoder that averages over a graph is least certain of nodes with few neighbours. Each node
+    with fewer than `neighbors` edges gets the missing ones to its nearest nodes by cosine, of
+    weight ``weight · cosine`` where a node itself counts 1; the embedding is the mean over powers
+    of the normalised adjacency of these new edges, brought to a root mean square of 1 on the
+    training graph. Training is that of the encoder inside.
 
     Parameters
     ----------
     part : Encoder
         Makes the embeddings.
     neighbors : int
-        Nearest nodes of each node.
+        Edges that no node is left short of.
     weight : float
-        Of an edge to a node in the same direction.
+        Of a new edge between nodes in the same direction.
     powers : int
         How far the result is averaged.
 
     Notes
     -----
     Besides the encoder inside: n² · d operations up to 16,384 nodes, an HNSW index beyond, and
-    `powers` products with n · `neighbors` further edges. Memory goes with the number of edges.
+    `powers` products with at most 2 n · `neighbors` entries. Memory goes with these.
 
     References
     ----------
@@ -116,8 +116,8 @@ class KNNSmoothed(Encoder):
 
     def output(self, weights: Weights, graph: Graph, features: Features) -> npt.NDArray[np.float32]:
         z = self.part.output(_inside(weights), graph, features)
-        joined = with_nearest(graph, z, neighbors=self.neighbors, weight=self.weight)
-        smoothed = mean_of_powers(joined.normalized_adjacency(), z, self.powers)
+        near = near_nodes(graph, z, neighbors=self.neighbors, weight=self.weight)
+        smoothed = mean_of_powers(near.normalized_adjacency(), z, self.powers)
         scaled: npt.NDArray[np.float32] = smoothed * weights["factor"]
         return scaled
 
@@ -131,54 +131,48 @@ class KNNSmoothed(Encoder):
         return cls(encoder_from_config(settings["part"]), **own)
 
 
-def with_nearest(
-    graph: Graph, z: npt.NDArray[np.float32], *, neighbors: int, weight: float
-) -> Graph:
-    """Return the graph with edges from every node to its nearest ones by cosine.
+def near_nodes(graph: Graph, z: npt.NDArray[np.float32], *, neighbors: int, weight: float) -> Graph:
+    """Return the graph of edges from nodes to their nearest ones, as many as they lack.
 
-    They weigh ``weight · cosine`` mean edges; pairs of no positive cosine get none, and edges that
-    are there already keep the larger weight.
+    They weigh ``weight · cosine``; pairs of no positive cosine get none.
     """
     count = graph.num_nodes
-    rows, cosines = _nearest(z, min(neighbors, count - 1))
-    nodes = np.repeat(np.arange(count), rows.shape[1])
-    others, values = rows.ravel(), cosines.ravel().astype(np.float64)
-    unit = 1.0
-    if graph.weights is not None and graph.num_edges:
-        unit = float(graph.weights.mean(dtype=np.float64))
-    added = (values * weight > 1e-6) & (others >= 0) & (others != nodes)
+    short = np.flatnonzero(graph.degrees < neighbors)
+    rows, cosines = _nearest(z, short, min(neighbors, count - 1))
+    wanted = neighbors - graph.degrees[short]
+    weights = weight * np.where(rows >= 0, cosines, 0).astype(np.float64)
+    added = (np.arange(rows.shape[1]) < wanted[:, None]) & (weights > 1e-6)
+    nodes, others = np.broadcast_to(short[:, None], rows.shape)[added], rows[added]
     keys = np.minimum(nodes, others) * count + np.maximum(nodes, others)
-    own = np.ones(graph.num_edges) if graph.weights is None else graph.weights
-    keys = np.concatenate([graph.edges[:, 0] * count + graph.edges[:, 1], keys[added]])
-    weights = np.concatenate([own, values[added] * (weight * unit)])
-    order = np.argsort(keys, kind="stable")
-    keys, first = np.unique(keys[order], return_index=True)
-    if len(keys):
-        weights = np.maximum.reduceat(weights[order], first)
+    # Of two nodes that are each among the other's nearest, the edge is one.
+    keys, first = np.unique(keys, return_index=True)
     return Graph(
         num_nodes=count,
         edges=np.stack([keys // count, keys % count], axis=1),
-        weights=weights.astype(np.float32),
+        weights=weights[added][first].astype(np.float32),
     )
 
 
 def _nearest(
-    z: npt.NDArray[np.float32], k: int
+    z: npt.NDArray[np.float32], nodes: npt.NDArray[np.int64], k: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.floating[Any]]]:
-    """Return the k nearest other rows of each, -1 where fewer were found, and their cosines."""
+    """Return the k nearest other rows of some, -1 where fewer were found, and their cosines."""
+    if not len(nodes):
+        return np.empty((0, k), np.int64), np.empty((0, k))
     if len(z) <= MAX_EXACT:
         # One more, since nearly every row finds itself first.
-        found = top_k(z, z, k + 1)
+        found = top_k(z[nodes], z, k + 1)
         rows, cosines = found.rows, found.scores
     else:
         index = HNSW(z.shape[1], metric="cosine")
         index.add(z)
-        hits = index.search(z, k + 1)
+        hits = index.search(z[nodes], k + 1)
         rows, cosines = hits.ids, 1 - hits.distances
     # Rows alike may come before a row itself: then its last hit is one too many.
-    itself = rows == np.arange(len(z))[:, None]
+    itself = rows == nodes[:, None]
     itself[~itself.any(axis=1), -1] = True
-    return rows[~itself].reshape(len(z), k), cosines[~itself].reshape(len(z), k)
+    shape = (len(nodes), k)
+    return rows[~itself].reshape(shape), cosines[~itself].reshape(shape)
 
 
 def _inside(arrays: Mapping[str, Any]) -> dict[str, Any]:
