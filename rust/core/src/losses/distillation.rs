@@ -117,7 +117,7 @@ impl Classes {
         self.sum = elementwise(Read {
             row,
             top: maps::max(row).wide(),
-            temperature,
+            inverse: 1.0 / temperature,
             to: self,
         });
     }
@@ -126,7 +126,8 @@ impl Classes {
 struct Read<'a, T> {
     row: &'a [T],
     top: f64,
-    temperature: f64,
+    /// Of the temperature.
+    inverse: f64,
     to: &'a mut Classes,
 }
 
@@ -137,7 +138,7 @@ impl<T: Real> Elementwise for Read<'_, T> {
     fn run(self) -> f64 {
         let places = self.to.logits.iter_mut().zip(&mut self.to.powers);
         for (&x, (logit, power)) in self.row.iter().zip(places) {
-            *logit = (x.wide() - self.top) / self.temperature;
+            *logit = (x.wide() - self.top) * self.inverse;
             *power = logit.exp_of_negative();
         }
         lanes(&self.to.powers, |_, power| power)

@@ -11,7 +11,7 @@ use crate::matrix::Matrix;
 use crate::metric::{COSINE_EPS, Row, norm};
 use crate::pool::Workers;
 use crate::real::Real;
-use crate::simd::{self, maps};
+use crate::simd::{self, Links, maps};
 
 /// Rows a worker handles at a time.
 const PIECE: usize = 64;
@@ -38,10 +38,10 @@ impl<'a, T: Real> Rows<'a, T> {
             return Err(Error::invalid(argument, "needs at least one column"));
         }
         let matrix = table.matrix()?;
-        if u32::try_from(matrix.rows()).is_err() {
+        if i32::try_from(matrix.rows()).is_err() {
             return Err(Error::invalid(
                 argument,
-                format!("has {} rows but at most 2³² are possible", matrix.rows()),
+                format!("has {} rows but fewer than 2³¹ are possible", matrix.rows()),
             ));
         }
         let mut norms = vec![0.0; matrix.rows()];
@@ -176,7 +176,11 @@ impl<'a, T: Real> Edges<'a, T> {
 }
 
 /// What each row receives: partners and their weights.
-struct Gathered<T>(Lists<(u32, T)>);
+struct Gathered<T> {
+    starts: Vec<usize>,
+    partners: Vec<i32>,
+    weights: Vec<T>,
+}
 
 impl<T: Real> Gathered<T> {
     /// `entry(k)` is a row, its partner and the partner's weight, for each of `0..count`.
@@ -186,39 +190,51 @@ impl<T: Real> Gathered<T> {
         entry: impl Fn(usize) -> (usize, usize, f64) + Sync,
         workers: &Workers<'_>,
     ) -> Result<Self> {
+        if i32::try_from(rows).is_err() {
+            let problem = format!("has {rows} rows but fewer than 2³¹ are possible");
+            return Err(Error::invalid("embeddings", problem));
+        }
         let entries = || {
             (0..count).filter_map(|k| {
                 let (row, partner, weight) = entry(k);
-                (weight != 0.0).then(|| (row, (partner as u32, bounded(weight))))
+                (weight != 0.0).then(|| (row, (partner as i32, bounded::<T>(weight))))
             })
         };
-        Lists::new(rows, entries, workers).map(Self)
+        let lists = Lists::new(rows, entries, workers)?;
+        let starts = (0..rows).map(|row| lists.range(row).start);
+        let (partners, weights) = lists.entries().iter().copied().unzip();
+        Ok(Self {
+            starts: starts.chain([lists.entries().len()]).collect(),
+            partners,
+            weights,
+        })
     }
 
-    /// Overwrites each row of `out`: `add` is called with the row, a partner, its weight and the
-    /// row's values for each of its partners, then `finish` once.
+    /// Overwrites each row of `out` by what `add` makes of its number, its partners, their weights
+    /// and its values. The partners' rows are those of `from`.
     fn run(
         &self,
         from: Matrix<'_, T>,
         out: &mut [T],
-        add: impl Fn(usize, usize, T, &mut [T]) + Sync,
-        finish: impl Fn(usize, &mut [T]) + Sync,
+        add: impl Fn(usize, &[i32], &[T], &mut [T]) + Sync,
         workers: &Workers<'_>,
     ) -> Result<()> {
         let cols = from.cols();
         workers.for_each_piece(out, PIECE * cols, |piece, out| {
-            out.fill(T::zero());
             for (offset, values) in out.chunks_exact_mut(cols).enumerate() {
                 let row = piece * PIECE + offset;
-                for place in self.0.range(row) {
-                    // Also into the next row's partners, which are read soon after.
-                    if let Some(&(partner, _)) = self.0.entries().get(place + AHEAD) {
-                        prefetch(from.row(partner as usize));
-                    }
-                    let (partner, weight) = self.0.entries()[place];
-                    add(row, partner as usize, weight, values);
+                let range = self.starts[row]..self.starts[row + 1];
+                // The first partners of the next row; kernels fetch those of a row themselves.
+                let next = &self.partners[range.end..];
+                for &partner in &next[..next.len().min(AHEAD)] {
+                    prefetch(from.row(partner as usize));
                 }
-                finish(row, values);
+                add(
+                    row,
+                    &self.partners[range.clone()],
+                    &self.weights[range],
+                    values,
+                );
             }
             Ok(())
         })
@@ -274,8 +290,8 @@ pub fn pull_cosines<T: Real>(
     Gathered::new(to.norms.len(), count, entry, workers)?.run(
         from.matrix,
         out,
-        |_, partner, weight, values| kernels.axpy(weight, from.matrix.row(partner), values),
-        |row, values| {
+        |row, partners, weights, values| {
+            kernels.sum_rows(partners, Some(weights), from.matrix.data(), values);
             // In two steps: the square of the length may leave the type's range.
             let divisor = to.divisor(row);
             if along[row] != 0.0 {
@@ -305,8 +321,9 @@ pub fn pull_dots<T: Real>(
     Gathered::new(rows.norms.len(), 2 * edges.len(), entry, workers)?.run(
         rows.matrix,
         out,
-        |_, partner, weight, values| kernels.axpy(weight, rows.matrix.row(partner), values),
-        |_, _| {},
+        |_, partners, weights, values| {
+            kernels.sum_rows(partners, Some(weights), rows.matrix.data(), values);
+        },
         workers,
     )
 }
@@ -338,10 +355,17 @@ pub fn add_differences<T: Real>(
     Gathered::new(matrix.rows(), count, entry, workers)?.run(
         matrix,
         out,
-        |row, partner, weight, values| {
-            maps::add_difference(weight, matrix.row(row), matrix.row(partner), values);
+        |row, indices, weights, values| {
+            values.fill(T::zero());
+            let links = Links {
+                indices,
+                count: indices.len(),
+                weights: Some(weights),
+                scales: None,
+            };
+            let to = Some(values);
+            simd::table::<T>().differences(links, matrix.row(row), matrix.data(), to, false);
         },
-        |_, _| {},
         workers,
     )
 }

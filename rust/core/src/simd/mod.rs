@@ -408,9 +408,14 @@ fn ask_for<const HINT: i32, T>(data: &[T], lines: usize) {
     use std::arch::x86_64::_mm_prefetch;
     const LINE: usize = 64;
     let wanted = size_of_val(data).min(lines.saturating_mul(LINE));
-    // Rows of a NumPy array begin 16 bytes into a line and end in one more.
-    for offset in (0..wanted).step_by(LINE).chain(wanted.checked_sub(1)) {
-        // SAFETY: `offset` lies within the slice; a prefetch reads nothing architecturally.
-        unsafe { _mm_prefetch::<HINT>(data.as_ptr().cast::<i8>().add(offset)) };
+    let Some(last) = wanted.checked_sub(1) else {
+        return;
+    };
+    for line in 0..wanted.div_ceil(LINE) {
+        // SAFETY: the line begins within the slice; a prefetch reads nothing architecturally.
+        unsafe { _mm_prefetch::<HINT>(data.as_ptr().cast::<i8>().add(line * LINE)) };
     }
+    // Rows of a NumPy array begin 16 bytes into a line and end in one more.
+    // SAFETY: as above.
+    unsafe { _mm_prefetch::<HINT>(data.as_ptr().cast::<i8>().add(last)) };
 }
