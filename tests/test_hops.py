@@ -17,12 +17,11 @@ def random_graph(nodes, edges, seed=0):
     return Graph.from_edges(pairs[pairs[:, 0] != pairs[:, 1]], num_nodes=nodes)
 
 
-def distances(dense):
-    """Hops between all nodes by powers of the matrix; infinity where there is no way."""
+def distances(dense, sources=None):
+    """Hops to all nodes by powers of the matrix; infinite where there is no way."""
     nodes = len(dense)
-    found = np.full((nodes, nodes), np.inf)
-    reached = np.eye(nodes, dtype=bool)
-    found[reached] = 0
+    reached = np.eye(nodes, dtype=bool)[slice(None) if sources is None else sources]
+    found = np.where(reached, 0, np.inf)
     for step in range(1, nodes):
         further = ((reached.astype(np.float32) @ dense) > 0) & np.isinf(found)
         if not further.any():
@@ -139,30 +138,62 @@ def test_mining_agrees_with_brute_force(nodes, edges, least, most, skip):
         assert np.isneginf(found.similarities[i, len(chosen) :]).all()
 
 
-def test_mining_of_cora_is_the_same_for_any_number_of_threads(data_file, each_thread_count):
-    graph = Graph.load_npz(data_file("cora.npz"))
-    vectors = np.random.default_rng(0).standard_normal((graph.num_nodes, 16), np.float32)
-    matrix = distances(graph.adjacency().to_dense())
-    for least, most in [(2, 3), (4, None)]:
-        miner = GraphMiner(k=5, least=least, most=most)
-        one, two = (miner.mine(vectors, graph) for _ in each_thread_count())
-        np.testing.assert_array_equal(one.indices, two.indices)
-        np.testing.assert_array_equal(one.similarities, two.similarities)
-        rows, scores = mined_by_hand(
-            vectors,
-            matrix,
-            range(graph.num_nodes),
-            5,
-            least=least,
-            most=most,
-            skip=0,
-            metric="cosine",
-        )
-        for i, (candidates, chosen) in enumerate(rows):
-            assert one.candidates[i] == candidates
-            got = one.indices[i][one.indices[i] >= 0]
-            # In float32 near ties may change places.
-            np.testing.assert_allclose(scores[i, got], scores[i, chosen], atol=1e-6)
+@pytest.mark.parametrize("data", ["cora", "fashion_mnist"])
+@pytest.mark.parametrize("options", [(2, 3, 0), (2, 3, 0.1), (3, None, 5)])
+def test_mining_of_real_data_agrees_with_brute_force(data, options, data_file, each_thread_count):
+    least, most, skip = options
+    if data == "cora":
+        graph = Graph.load_npz(data_file("cora.npz"))
+        vectors = np.random.default_rng(0).standard_normal((graph.num_nodes, 20), np.float32)
+    else:
+        with np.load(data_file("fashion_mnist.npz")) as archive:
+            vectors = archive["x_train"][:2100].reshape(2100, -1).astype(np.float32)
+        # Each image and the three most like it.
+        near = HardNegativeMiner("hardest", k=3).mine(vectors).indices
+        pairs = np.stack([np.repeat(np.arange(2100), 3), near.ravel()], axis=1)
+        graph = Graph.from_edges(np.unique(np.sort(pairs, axis=1), axis=0), num_nodes=2100)
+    miner = GraphMiner(k=6, least=least, most=most, skip=skip)
+    # All nodes are compared as bytes first where the processor can, few are not.
+    whole, again = (miner.mine(vectors, graph) for _ in each_thread_count())
+    some = np.arange(0, graph.num_nodes, 40)
+    part = miner.mine(vectors, graph, nodes=some)
+    for one, two in zip(whole, again, strict=True):
+        np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(whole.counts[some], part.counts)
+    np.testing.assert_allclose(whole.similarities[some], part.similarities, atol=1e-6)
+    matrix = np.empty((graph.num_nodes, graph.num_nodes))
+    matrix[some] = distances(graph.adjacency().to_dense(), some)
+    rows, scores = mined_by_hand(
+        vectors, matrix, some, 6, least=least, most=most, skip=skip, metric="cosine"
+    )
+    for i, (node, (candidates, chosen)) in enumerate(zip(some, rows, strict=True)):
+        assert whole.candidates[node] == part.candidates[i] == candidates
+        assert part.counts[i] == len(chosen)
+        for found in (part.indices[i], whole.indices[node]):
+            got = scores[node, found[: len(chosen)]]
+            np.testing.assert_allclose(got, scores[node, chosen], atol=1e-6)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot"])
+@pytest.mark.parametrize("spread", [0.02, 1.0])
+def test_bytes_change_nothing(metric, spread):
+    """Rows that bytes can tell apart, and rows that they hardly can; zeros, repeats, lengths."""
+    rng = np.random.default_rng(7)
+    graph = random_graph(2500, 9000)
+    centres = rng.standard_normal((30, 24))
+    vectors = centres[rng.integers(0, 30, 2500)] + spread * rng.standard_normal((2500, 24))
+    vectors = (vectors * rng.choice([1, 1, 0, 30.0], (2500, 1))).astype(np.float32)
+    vectors[1000:1300] = vectors[:300]
+    for least, most, skip in [(2, 3, 0), (1, 2, 40), (3, None, 0.02)]:
+        miner = GraphMiner(k=12, least=least, most=most, skip=skip, metric=metric)
+        whole = miner.mine(vectors, graph)
+        for start in range(0, 2500, 500):
+            nodes = np.arange(start, start + 100)
+            part = miner.mine(vectors, graph, nodes=nodes)
+            np.testing.assert_array_equal(whole.counts[nodes], part.counts)
+            np.testing.assert_array_equal(whole.candidates[nodes], part.candidates)
+            far = 1e-5 * (1.0 if metric == "cosine" else np.abs(vectors).max() ** 2)
+            np.testing.assert_allclose(whole.similarities[nodes], part.similarities, atol=far)
 
 
 def test_where_hops_cover_everything_nothing_is_left():
@@ -171,7 +202,7 @@ def test_where_hops_cover_everything_nothing_is_left():
     found = GraphMiner(k=3).mine(vectors, graph)
     assert (found.indices == -1).all()
     assert found.counts.tolist() == found.candidates.tolist() == [0] * 6
-    edges = hard_negative_edges(graph, vectors, apart=1, k=2)
+    edges = hard_negative_edges(graph, vectors, apart=1, k=2, skip=0)
     assert edges.edges.shape == (0, 2)
     assert edges.short == 6
     lonely = Graph(num_nodes=4, edges=np.empty((0, 2), np.int64))
@@ -184,7 +215,7 @@ def test_where_hops_cover_everything_nothing_is_left():
 def test_hard_edges_are_the_pairs_that_their_ends_choose(k):
     graph = random_graph(120, 150)
     vectors = np.random.default_rng(2).standard_normal((120, 6))
-    found = hard_negative_edges(graph, vectors, k=k, apart=2)
+    found = hard_negative_edges(graph, vectors, k=k, apart=2, skip=0)
     matrix = distances(graph.adjacency().to_dense())
     rows, scores = mined_by_hand(
         vectors, matrix, range(120), k, least=3, most=None, skip=0, metric="cosine"
@@ -195,7 +226,7 @@ def test_hard_edges_are_the_pairs_that_their_ends_choose(k):
     assert (np.diff(found.similarities) <= 0).all()
     np.testing.assert_allclose(found.similarities, scores[tuple(found.edges.T)], atol=1e-6)
     assert found.short == sum(len(chosen) < k for _, chosen in rows)
-    ordered = hard_negative_edges(graph.adjacency(), vectors, k=k, apart=2)
+    ordered = hard_negative_edges(graph.adjacency(), vectors, k=k, apart=2, skip=0)
     assert len(ordered.edges) == sum(len(chosen) for _, chosen in rows)
 
 

@@ -5,7 +5,10 @@ import inspect
 import numpy as np
 import pytest
 import ruvector._core as core
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
+from ruvector.graph import Graph
 from ruvector.mining import HardNegativeMiner
 
 STRATEGIES = ["hardest", "semi_hard", "mixed", "random", "distance_weighted"]
@@ -257,7 +260,7 @@ def test_anchors_as_their_own_pool_never_choose_themselves(strategy):
     vectors = rng.normal(size=(40, 5)).astype(np.float32)
     vectors[1] = vectors[0]
     positives = (np.arange(40) + 3) % 40
-    mined = HardNegativeMiner(strategy, k=60).mine(vectors, positives=positives)
+    mined = HardNegativeMiner(strategy, k=60, skip=0).mine(vectors, positives=positives)
     own = np.arange(40)[:, None]
     assert not (mined.indices == own).any()
     assert not (mined.indices == positives[:, None]).any()
@@ -285,6 +288,42 @@ def test_a_band_over_everything_leaves_nothing(strategy):
     vectors = np.random.default_rng(0).normal(size=(9, 4))
     mined = HardNegativeMiner(strategy, k=3, skip=8).mine(vectors, positives=[-1] * 9)
     assert np.all(mined.counts == 0)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.sampled_from(STRATEGIES),
+    st.integers(1, 25),
+    st.integers(0, 40),
+    st.sampled_from([0, 3, 0.2]),
+    st.integers(0, 10**6),
+)
+def test_whatever_the_labels_and_the_graph(strategy, nodes, edges, skip, seed):
+    rng = np.random.default_rng(seed)
+    classes = rng.integers(1, 5)
+    rows = rng.integers(-2, 3, (nodes, 3)).astype(np.float32)
+    labels = rng.integers(-1, classes, nodes)
+    graph = Graph.from_edges(rng.integers(0, nodes, (edges, 2)), nodes)
+    adjacency = graph.adjacency()
+    positives = rng.integers(-1, nodes, (nodes, 2))
+    miner = HardNegativeMiner(strategy, k=6, skip=skip, seed=seed)
+    exclude = (adjacency.indptr, adjacency.indices)
+    mined = miner.mine(rows, labels=labels, positives=positives, exclude=exclude)
+    check_padding(mined, 6)
+    for i, (found, count) in enumerate(zip(mined.indices, mined.counts, strict=True)):
+        allowed = (labels != labels[i]) | (labels[i] < 0)
+        allowed[[i, *graph.neighbors(i), *positives[i][positives[i] >= 0]]] = False
+        left = allowed.sum() - band_of(skip, allowed.sum())
+        assert count == min(6, max(left, 0))
+        assert len(set(found[:count].tolist())) == count
+        assert allowed[found[:count]].all()
+
+
+def test_uniform_is_what_one_gets_without_choosing():
+    vectors = np.random.default_rng(0).normal(size=(101, 4)).astype(np.float32)
+    default, uniform = HardNegativeMiner(k=6), HardNegativeMiner("random", k=6, skip=0)
+    for one, other in zip(default.mine(vectors), uniform.mine(vectors), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_unlabelled_rows_are_of_no_class():

@@ -112,16 +112,19 @@ def test_what_a_function_raises_goes_through():
         FunctionMiner(broken).mine(np.eye(3))
 
 
-@pytest.mark.parametrize("skip", [0, 3])
+@pytest.mark.parametrize(("skip", "apart"), [(0, 1), (3, 1), (0, 2)])
 @pytest.mark.parametrize("both_ends", [True, False])
-def test_triplets_of_edges_against_brute_force(skip, both_ends):
+def test_triplets_of_edges_against_brute_force(skip, apart, both_ends):
     rng = np.random.default_rng(3)
     # Isolated nodes, one that is everybody's neighbour, and a loop.
     pairs = rng.integers(0, 30, (60, 2))
     pairs = np.concatenate([pairs, np.stack([np.full(39, 39), np.arange(39)], axis=1), [[5, 5]]])
     graph = Graph.from_edges(pairs[pairs[:, 0] != pairs[:, 1]], num_nodes=42)
     rows = rng.normal(size=(42, 6))
-    miner = EdgeTripletMiner(k=4, skip=skip, both_ends=both_ends)
+    if apart > 1:
+        # The hub would leave nothing.
+        graph = graph.without_edges((graph.edges == 39).any(1))
+    miner = EdgeTripletMiner(k=4, strategy="hardest", skip=skip, apart=apart, both_ends=both_ends)
     mined = miner.mine(rows, graph)
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     near = unit @ unit.T
@@ -129,7 +132,10 @@ def test_triplets_of_edges_against_brute_force(skip, both_ends):
     short = 0
     for edge, (u, v) in enumerate(graph.edges):
         for anchor, other in [(u, v), (v, u)][: 1 + both_ends]:
-            allowed = np.setdiff1d(np.arange(42), [*graph.neighbors(anchor), anchor])
+            near_by = {anchor}
+            for _ in range(apart):
+                near_by |= {int(n) for node in near_by for n in graph.neighbors(node)}
+            allowed = np.setdiff1d(np.arange(42), list(near_by))
             chosen = allowed[np.argsort(-near[anchor, allowed])][skip : skip + 4]
             short += len(chosen) < 4
             expected += [(anchor, other, n, edge) for n in chosen]
@@ -149,7 +155,7 @@ def test_a_complete_graph_has_no_triplets():
 def test_triplets_of_cora(data_file):
     graph = Graph.load_npz(data_file("cora.npz"))
     rows = np.random.default_rng(0).normal(size=(graph.num_nodes, 16)).astype(np.float32)
-    mined = EdgeTripletMiner(k=3, skip=0).mine(rows, graph)
+    mined = EdgeTripletMiner(k=3, strategy="hardest", skip=0).mine(rows, graph)
     assert len(mined.anchors) == 6 * graph.num_edges
     assert not graph.has_edges(mined.anchors, mined.negatives).any()
     assert (mined.anchors != mined.negatives).all()
@@ -173,7 +179,7 @@ def test_bad_input_is_refused(rows, graph, error, message):
 def test_a_strategy_that_needs_positives_is_refused():
     with pytest.raises(InvalidArgumentError, match="strategy"):
         EdgeTripletMiner(k=1, strategy="semi_hard")
-    assert "hardest" in repr(EdgeTripletMiner(k=1))
+    assert "random" in repr(EdgeTripletMiner(k=1))
     assert "batch_hard" in repr(TripletMiner("batch_hard"))
 
 

@@ -11,6 +11,7 @@ from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.graph import Graph
 from ruvector.losses import TripletLoss
 from ruvector.mining import TripletMiner
+from ruvector.sampling import hops
 
 STRATEGIES = ["batch_hard", "semi_hard", "all_semi_hard"]
 
@@ -108,6 +109,92 @@ def test_agrees_with_brute_force(strategy, distance, margin, rows, classes):
     assert mined.without_negative == 0
     pairs = 0 if strategy == "batch_hard" else same.sum() - len(np.unique(expected[:, :2], axis=0))
     assert mined.unmatched == pairs
+
+
+FAR = 1e6
+
+
+def limited(matrix, labels, *, skip, exclude):
+    """Distances, far beyond all others where a band or a list leaves a negative out."""
+    _, different = masks(labels)
+    seen = matrix.copy()
+    order = np.lexsort((np.arange(len(labels)), labels, labels < 0))
+    for anchor, row in enumerate(seen):
+        lists = exclude[1][exclude[0][anchor] : exclude[0][anchor + 1]]
+        open_ = different[anchor].copy()
+        open_[lists] = False
+        rows = order[open_[order]]
+        rows = rows[np.argsort(row[rows], kind="stable")]
+        band = int(skip * len(rows)) if isinstance(skip, float) else skip
+        row[different[anchor] & ~open_] = FAR
+        row[rows[:band]] = FAR
+    return seen
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+@pytest.mark.parametrize("skip", [0, 7, 0.1])
+@pytest.mark.parametrize(("rows", "classes"), [(40, 30), (120, 5)])
+def test_bands_and_lists_agree_with_brute_force(strategy, distance, skip, rows, classes):
+    rng = np.random.default_rng(rows)
+    vectors = rng.normal(size=(rows, 5))
+    labels = rng.integers(-1, classes, rows)
+    lists = [rng.permutation(rows)[: rng.integers(0, 9)] for _ in range(rows)]
+    exclude = np.concatenate([[0], np.cumsum(list(map(len, lists)))]), np.concatenate(lists)
+    miner = TripletMiner(strategy, distance=distance, margin=0.4, skip=skip)
+    mined = miner.mine(vectors, labels, exclude=exclude)
+    matrix = distances(vectors, distance)
+    seen = limited(matrix, labels, skip=skip, exclude=exclude)
+    expected = reference(strategy, seen, labels, 0.4)
+    expected = expected[seen[expected[:, 0], expected[:, 2]] < FAR]
+    np.testing.assert_array_equal(triplets(mined), expected)
+    same, different = masks(labels)
+    nothing = same.any(1) & ~(different & (seen < FAR)).any(1)
+    assert mined.without_negative == nothing.sum()
+    assert mined.without_positive == np.count_nonzero(~same.any(1))
+
+
+def test_a_band_over_everything_and_lists_of_everybody_leave_nothing():
+    vectors, labels = np.random.default_rng(0).normal(size=(12, 3)), np.arange(12) // 3
+    everybody = np.arange(13) * 12, np.tile(np.arange(12), 12)
+    for strategy in STRATEGIES:
+        for skip, exclude in ((9, None), (0, everybody)):
+            mined = TripletMiner(strategy, skip=skip).mine(vectors, labels, exclude=exclude)
+            assert len(mined.anchors) == 0
+            assert mined[5:] == (0, 12, 0)
+
+
+def test_hops_are_exclusions_of_triplets():
+    graph = Graph.from_edges([[i, i + 1] for i in range(39)])
+    vectors = np.random.default_rng(0).normal(size=(40, 4))
+    miner = TripletMiner("all_semi_hard")
+    mined = miner.mine(vectors, np.arange(40) % 4, exclude=hops(graph, most=6))
+    assert len(mined.anchors)
+    assert (np.abs(mined.anchors - mined.negatives) > 6).all()
+
+
+@pytest.mark.parametrize("margin", [0.05, 0.3])
+def test_all_semi_hard_are_those_of_pytorch_metric_learning(margin):
+    torch = pytest.importorskip("torch")
+    miners = pytest.importorskip("pytorch_metric_learning.miners")
+    peers = pytest.importorskip("pytorch_metric_learning.distances")
+    rng = np.random.default_rng(4)
+    vectors, labels = rng.normal(size=(90, 8)), rng.integers(0, 12, 90)
+    peer = miners.TripletMarginMiner(
+        margin=margin,
+        type_of_triplets="semihard",
+        distance=peers.LpDistance(normalize_embeddings=False),
+    )
+    expected = np.stack([part.numpy() for part in peer(*map(torch.from_numpy, (vectors, labels)))])
+    expected = expected.T[np.lexsort(expected[::-1])]
+    mined = TripletMiner("all_semi_hard", margin=margin).mine(vectors, labels)
+    np.testing.assert_array_equal(triplets(mined), expected)
+    hardest = miners.BatchHardMiner(distance=peers.LpDistance(normalize_embeddings=False))
+    expected = np.stack(
+        [part.numpy() for part in hardest(*map(torch.from_numpy, (vectors, labels)))]
+    )
+    mined = TripletMiner("batch_hard").mine(vectors, labels)
+    np.testing.assert_array_equal(triplets(mined), expected.T[np.argsort(expected[0])])
 
 
 @settings(max_examples=150, deadline=None)
@@ -226,6 +313,9 @@ def test_the_loss_takes_what_it_returns():
         ({"margin": 0.0}, InvalidArgumentError, "margin is 0"),
         ({"margin": float("nan")}, InvalidArgumentError, "margin"),
         ({"margin": "wide"}, InvalidTypeError, "margin"),
+        ({"skip": -1}, InvalidArgumentError, "skip is -1"),
+        ({"skip": 1.0}, InvalidArgumentError, "share below 1"),
+        ({"skip": "some"}, InvalidTypeError, "skip"),
     ],
 )
 def test_settings_out_of_range_are_refused(options, error, message):

@@ -29,6 +29,11 @@ def set_threads(threads):
     set_num_threads(threads)
 
 
+def is_due(done, seconds, rounds):
+    """Whether to call again: short calls are repeated for a while, very long ones not at all."""
+    return not done or (done < rounds and seconds < 20) or (done < 10 * rounds and seconds < 0.2)
+
+
 def measure(make, threads, rounds):
     """Best processor and wall seconds of some calls, and their MiB."""
     set_threads(threads)
@@ -36,13 +41,15 @@ def measure(make, threads, rounds):
     # The first call: later ones find memory that it freed and the allocator kept.
     figures = {"mib": peak_of(call), "cpu": np.inf, "wall": np.inf}
     done = 0
-    # Short calls are repeated for a while.
-    while done < rounds or (done < 10 * rounds and done * figures["cpu"] < 0.2):
+    while is_due(done, done and done * figures["cpu"], rounds):
         done += 1
         cpu, wall = time.process_time(), time.perf_counter()
         call()
         figures["cpu"] = min(figures["cpu"], time.process_time() - cpu)
         figures["wall"] = min(figures["wall"], time.perf_counter() - wall)
+    # A call on a part of the work tells how many of it make the whole.
+    for clock in ("cpu", "wall"):
+        figures[clock] *= getattr(call, "times", 1)
     if hasattr(call, "note"):
         figures["note"] = call.note()
     return figures

@@ -22,6 +22,7 @@ __all__ = [
     "check_choice",
     "check_int",
     "check_real",
+    "check_skip",
 ]
 
 Floats = npt.NDArray[np.float32] | npt.NDArray[np.float64]
@@ -162,3 +163,15 @@ def check_choice(value: object, name: str, *, choices: Sequence[str]) -> str:
         return value
     listed = ", ".join(repr(choice) for choice in choices)
     raise InvalidArgumentError(f"{name} is {value!r} but must be one of {listed}")
+
+
+def check_skip(value: object) -> tuple[int, float]:
+    """Return how many of the most similar `skip` passes over, and which share; one of them is 0."""
+    if not isinstance(value, (float, np.floating)):
+        return check_int(value, "skip", low=0, high=2**32), 0.0
+    share = check_real(value, "skip", low=0.0)
+    if share >= 1.0:
+        raise InvalidArgumentError(
+            f"skip is {share:g} but as a float it is a share below 1; give an int to skip a number"
+        )
+    return 0, share

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from ruvector.arrays import check_int, check_real
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.graph import Graph
+from ruvector.sampling import random_negative_edges
 
 __all__ = ["EdgeSplit", "split_edges"]
 
@@ -86,8 +87,8 @@ def split_edges(
 
     Notes
     -----
-    O(E log E + n). Non-edges are numbered and their numbers drawn, so near-complete graphs take
-    no longer. Nodes may lose all their edges in `train_graph`.
+    O(E log E + n). Non-edges are those of :func:`~ruvector.sampling.random_negative_edges`. Nodes
+    may lose all their edges in `train_graph`.
 
     References
     ----------
@@ -135,24 +136,10 @@ def split_edges(
 
 def _non_edges(graph: Graph, count: int, random: np.random.Generator) -> _Pairs:
     """Draw `count` different pairs i < j that are no edge, uniformly."""
-    n = graph.num_nodes
-    missing = n * (n - 1) // 2 - graph.num_edges
-    if count > missing:
+    drawn = random_negative_edges(graph, count, seed=int(random.integers(2**63)))
+    if drawn.missing:
         raise InvalidArgumentError(
-            f"graph has only {missing} pairs of nodes without an edge but {count} are needed as "
-            "negatives; hold out fewer edges"
+            f"graph has only {len(drawn.edges)} pairs of nodes without an edge but {count} are "
+            "needed as negatives; hold out fewer edges"
         )
-    if count == 0:
-        return np.empty((0, 2), np.int64)
-    # Pairs are numbered row by row above the diagonal; row i begins at starts[i].
-    rows = np.arange(n, dtype=np.int64)
-    starts = rows * (2 * n - rows - 1) // 2
-    taken = starts[graph.edges[:, 0]] + graph.edges[:, 1] - graph.edges[:, 0] - 1
-    drawn = random.choice(missing, size=count, replace=False)
-    # The r-th non-edge comes after as many edges as have at most r non-edges before them.
-    before = taken - np.arange(graph.num_edges)
-    numbers = drawn + np.searchsorted(before, drawn, side="right")
-    low = np.searchsorted(starts, numbers, side="right") - 1
-    # The last row is empty and begins where the one before it ends.
-    low = np.minimum(low, n - 2)
-    return np.stack([low, numbers - starts[low] + low + 1], axis=1)
+    return drawn.edges

@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ruvector.arrays import as_floats, check_choice
+from ruvector.arrays import as_floats, check_choice, check_int
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.graph import Graph
 from ruvector.mining.hard import HardNegativeMiner, Strategy
+from ruvector.sampling import hops
 
 __all__ = ["EdgeTripletMiner", "EdgeTriplets"]
 
@@ -19,14 +20,15 @@ class EdgeTriplets(NamedTuple):
     Attributes
     ----------
     anchors, positives, negatives : (T,) int64
-        Nodes: the edge's two ends and a node that is no neighbour of the anchor.
+        Nodes: the edge's two ends and a node that is no neighbour of the anchor, nor any nearer in
+        the graph than the miner's `apart`.
     similarities : (T,) float32
         Of anchor and negative.
     edges : (T,) int64
         Rows of the graph's `edges`.
     short : int
-        Ends of edges that have fewer than `k` negatives because the anchor's neighbours are nearly
-        all nodes.
+        Ends of edges that have fewer than `k` negatives because nearly all nodes are too near the
+        anchor in the graph.
     """
 
     anchors: npt.NDArray[np.int64]
@@ -38,7 +40,7 @@ class EdgeTriplets(NamedTuple):
 
 
 class EdgeTripletMiner:
-    """For each edge, up to `k` nodes near one end that are not its neighbours.
+    """For each edge, up to `k` nodes that are no neighbours of one end, at random or near it.
 
     Never the ends of the edge, their loops, or a neighbour of the anchor. Each node is searched
     once, whatever its degree.
@@ -48,9 +50,12 @@ class EdgeTripletMiner:
     k : int
         Negatives an anchor.
     strategy, skip, hard_share, alpha, metric, seed
-        As for :class:`HardNegativeMiner`; not ``"semi_hard"``. By default the nearest 5 % of the
-        nodes are passed over: on homophilous graphs these are mostly of the anchor's class.
-        ``skip=0`` takes the nearest.
+        As for :class:`HardNegativeMiner`; not ``"semi_hard"``. ``strategy="hardest"`` takes the
+        nearest: on homophilous graphs these are mostly of the anchor's class, and training on them
+        is worse than on random ones unless a `skip` passes over some.
+    apart : int
+        Negatives are more than this many hops away, or not connected; 1 leaves out neighbours
+        alone.
     both_ends : bool
         Whether each end of an edge is an anchor, or the smaller one alone.
 
@@ -71,7 +76,8 @@ class EdgeTripletMiner:
     >>> from ruvector.mining import EdgeTripletMiner
     >>> graph = Graph.from_edges([[0, 1], [1, 2]], num_nodes=4)
     >>> rows = np.array([[1.0, 0.0], [0.9, 0.1], [0.4, 0.6], [0.0, 1.0]])
-    >>> found = EdgeTripletMiner(k=1, skip=0).mine(rows, graph)
+    >>> miner = EdgeTripletMiner(k=1, strategy="hardest")
+    >>> found = miner.mine(rows, graph)
     >>> np.stack(found[:3], axis=1).tolist()
     [[0, 1, 2], [1, 0, 3], [1, 2, 3], [2, 1, 3]]
     """
@@ -80,18 +86,20 @@ class EdgeTripletMiner:
         self,
         k: int,
         *,
-        strategy: Strategy = "hardest",
-        skip: float = 0.05,
+        strategy: Strategy = "random",
+        skip: float = 0,
+        apart: int = 1,
         both_ends: bool = True,
         **options: Any,
     ) -> None:
         allowed = ("hardest", "mixed", "random", "distance_weighted")
         check_choice(strategy, "strategy", choices=allowed)
         self.nodes = HardNegativeMiner(strategy, k=k, skip=skip, **options)
+        self.apart = check_int(apart, "apart", low=1, high=1 << 20)
         self.both_ends = both_ends
 
     def __repr__(self) -> str:
-        return f"EdgeTripletMiner({self.nodes!r}, both_ends={self.both_ends})"
+        return f"EdgeTripletMiner({self.nodes!r}, apart={self.apart}, both_ends={self.both_ends})"
 
     def mine(self, embeddings: npt.ArrayLike, graph: Graph) -> EdgeTriplets:
         """Choose triplets.
@@ -123,14 +131,17 @@ class EdgeTripletMiner:
                 f"embeddings has {len(rows)} rows but the graph has {graph.num_nodes} nodes"
             )
         adjacency = graph.adjacency()
+        near: tuple[Any, Any] = adjacency.indptr, adjacency.indices
+        if self.apart > 1:
+            near = hops(graph, most=self.apart)
         # A node without edges is no anchor and needs no search.
         anchors = np.flatnonzero(np.diff(adjacency.indptr) > 0)
         place = np.full(graph.num_nodes, -1, np.int64)
         place[anchors] = np.arange(len(anchors))
         if len(anchors) == graph.num_nodes:
-            found = self.nodes.mine(rows, exclude=(adjacency.indptr, adjacency.indices))
+            found = self.nodes.mine(rows, exclude=near)
         else:
-            lists = _with_own(adjacency.indptr, adjacency.indices, anchors)
+            lists = _with_own(*near, anchors)
             found = self.nodes.mine(rows[anchors], rows, exclude=lists)
         ends = graph.edges if self.both_ends else graph.edges[:, :1]
         others = graph.edges[:, ::-1] if self.both_ends else graph.edges[:, 1:]

@@ -1,13 +1,15 @@
 """Triplets within a batch, by labels."""
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ruvector import _core
-from ruvector.arrays import as_floats, as_labels, check_choice, check_real
+from ruvector.arrays import as_floats, as_labels, check_choice, check_real, check_skip
 from ruvector.errors import InvalidArgumentError
+from ruvector.mining.exclude import as_lists
 
 __all__ = ["MinedTriplets", "TripletMiner"]
 
@@ -26,7 +28,8 @@ class MinedTriplets(NamedTuple):
     without_positive : int
         Rows that are no anchor because no other row has their label.
     without_negative : int
-        Rows that are no anchor because all rows have their label.
+        Rows that are no anchor because all rows have their label, or what is left of them is
+        excluded or in the band.
     unmatched : int
         Pairs of an anchor and a positive without a semi-hard negative.
     """
@@ -61,6 +64,10 @@ class TripletMiner:
     margin : float, optional
         For the semi-hard strategies: negatives must be farther than the positive by less than
         this, in units of `distance`. Without it there is no limit.
+    skip : int or float
+        The band: so many of an anchor's nearest negatives are passed over, or, as a float below 1,
+        this share of its negatives, rounded down. Where labels miss some positives, the nearest are
+        mostly these.
 
     Raises
     ------
@@ -72,9 +79,9 @@ class TripletMiner:
     ``"batch_hard"``, and ``"semi_hard"`` with classes of at most 33 rows, take half the product of
     all pairs, ``N² · d`` operations (twice that for Euclidean distances), because a distance serves
     both of its rows; memory is a copy of the rows, some values a row and pair, and 200 KiB a
-    thread. ``"semi_hard"`` with larger classes and ``"all_semi_hard"`` take the whole product and
-    56 rows of ``N`` distances a thread. Ties go to the smaller label, label -1 last, then to the
-    lower row. The same for any number of threads.
+    thread. ``"semi_hard"`` with larger classes, ``"all_semi_hard"``, and all with `skip` or
+    `exclude` take the whole product and 56 rows of ``N`` distances a thread. Ties go to the smaller
+    label, label -1 last, then to the lower row. The same for any number of threads.
 
     References
     ----------
@@ -105,6 +112,7 @@ class TripletMiner:
         *,
         distance: Literal["euclidean", "squared", "cosine"] = "euclidean",
         margin: float | None = None,
+        skip: float = 0,
     ) -> None:
         self.strategy = check_choice(strategy, "strategy", choices=_core.triplet_strategies())
         self.distance = check_choice(
@@ -113,11 +121,22 @@ class TripletMiner:
         self.margin = (
             None if margin is None else check_real(margin, "margin", low=0.0, open_low=True)
         )
+        self._skip = check_skip(skip)
+        self.skip = skip
 
     def __repr__(self) -> str:
-        return f"TripletMiner({self.strategy!r}, distance={self.distance!r}, margin={self.margin})"
+        return (
+            f"TripletMiner({self.strategy!r}, distance={self.distance!r}, margin={self.margin}, "
+            f"skip={self.skip!r})"
+        )
 
-    def mine(self, embeddings: npt.ArrayLike, labels: npt.ArrayLike) -> MinedTriplets:
+    def mine(
+        self,
+        embeddings: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        *,
+        exclude: Sequence[npt.ArrayLike] | None = None,
+    ) -> MinedTriplets:
         """Choose triplets.
 
         Parameters
@@ -126,6 +145,9 @@ class TripletMiner:
             float32 or float64, finite.
         labels : (N,) integers
             Classes; -1 for none.
+        exclude : (indptr, indices), optional
+            CSR lists of rows that are no negatives: those of row ``i`` are
+            ``indices[indptr[i]:indptr[i + 1]]``, as :func:`ruvector.sampling.hops` gives them.
 
         Returns
         -------
@@ -144,8 +166,10 @@ class TripletMiner:
             raise InvalidArgumentError(f"embeddings has shape {rows.shape} but needs a column")
         classes = as_labels(labels, "labels", count=len(rows))
         margin = float("inf") if self.margin is None else self.margin
+        count = len(rows)
+        lists = None if exclude is None else as_lists(exclude, anchors=count, pool=count)
         indices, distances, counts = _core.mine_triplets(
-            rows, classes, (self.strategy, self.distance, margin)
+            rows, classes, lists, (self.strategy, self.distance, margin, *self._skip)
         )
         return MinedTriplets(
             indices[0], indices[1], indices[2], distances[0], distances[1], *counts

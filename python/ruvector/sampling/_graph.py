@@ -3,12 +3,12 @@
 import numpy as np
 import numpy.typing as npt
 
-from ruvector.arrays import as_ids, check_int, check_real
+from ruvector.arrays import as_ids
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.graph import Graph
 from ruvector.sparse import CSR
 
-__all__ = ["MOST", "adjacency_of", "node_list", "parts_of", "skip_of"]
+__all__ = ["MOST", "adjacency_of", "node_list", "parts_of"]
 
 Parts = tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]
 
@@ -47,16 +47,3 @@ def node_list(nodes: object | None, graph: object, name: str = "nodes") -> npt.N
             f"{name} holds node {wrong} but there are {count} nodes, 0 to {count - 1}"
         )
     return chosen
-
-
-def skip_of(skip: object) -> tuple[int, float]:
-    """Return how many to skip, and which share; one of the two is 0."""
-    if not isinstance(skip, (float, np.floating)):
-        return check_int(skip, "skip", low=0, high=2**32), 0.0
-    share = check_real(skip, "skip", low=0.0)
-    if share >= 1.0:
-        raise InvalidArgumentError(
-            f"skip is {share:g} but as a float it is a share below 1; "
-            "give an int to skip a number of nodes"
-        )
-    return 0, share

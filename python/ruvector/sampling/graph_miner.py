@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ruvector import _core
-from ruvector.arrays import as_floats, check_choice, check_int
+from ruvector.arrays import as_floats, check_choice, check_int, check_skip
 from ruvector.errors import InvalidArgumentError
 from ruvector.graph import Graph
-from ruvector.sampling._graph import MOST, adjacency_of, node_list, parts_of, skip_of
+from ruvector.sampling._graph import MOST, adjacency_of, node_list, parts_of
 from ruvector.sparse import CSR
 
 __all__ = ["GraphMiner", "GraphNegatives", "HardEdges", "hard_negative_edges"]
@@ -100,7 +100,7 @@ class GraphMiner:
             raise InvalidArgumentError(
                 f"least is {self.least} but must not be above most, which is {self.most}"
             )
-        self._skip = skip_of(skip)
+        self._skip = check_skip(skip)
         self.skip = skip
         self.metric = check_choice(metric, "metric", choices=("cosine", "dot"))
 
@@ -181,7 +181,7 @@ def hard_negative_edges(
     k: int = 1,
     apart: int = 2,
     nodes: npt.ArrayLike | None = None,
-    skip: float = 0,
+    skip: float = 0.2,
     metric: Literal["cosine", "dot"] = "cosine",
 ) -> HardEdges:
     """Find the pairs that look like edges and are more than some hops apart.
@@ -199,7 +199,8 @@ def hard_negative_edges(
     nodes : array_like of int, optional
         Choose for these only.
     skip, metric
-        As for :class:`GraphMiner`.
+        As for :class:`GraphMiner`. By default a fifth of what is far enough is passed over: on
+        homophilous graphs the most similar of it mostly have the node's own label.
 
     Returns
     -------
@@ -213,8 +214,8 @@ def hard_negative_edges(
 
     Notes
     -----
-    ``2·A·n·d`` operations, and those of :func:`hops`. On homophilous graphs most such pairs have
-    the same label: pass a `skip`, and compare with uniform negatives.
+    ``2·A·n·d`` operations, and those of :func:`hops`. docs/mining.md compares training on such
+    pairs, with and without a band, with training on uniform ones.
 
     References
     ----------

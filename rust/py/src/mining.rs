@@ -79,6 +79,15 @@ fn mine<T: Real + numpy::Element>(
     })
 }
 
+/// The band: a share, or without one a number.
+fn passed_over(rows: usize, share: f64) -> Skip {
+    if share > 0.0 {
+        Skip::Share(share)
+    } else {
+        Skip::Count(rows)
+    }
+}
+
 /// Indices, similarities and counts.
 type Arrays<'py> = (
     Bound<'py, PyArray2<i64>>,
@@ -105,11 +114,7 @@ fn mine_negatives<'py>(
             Similarity::Dot
         },
         k,
-        skip: if skip_share > 0.0 {
-            Skip::Share(skip_share)
-        } else {
-            Skip::Count(skip)
-        },
+        skip: passed_over(skip, skip_share),
         hard_share,
         alpha,
         margin,
@@ -142,12 +147,20 @@ fn triplets_of<T: Real + numpy::Element>(
     py: Python<'_>,
     rows: &PyReadonlyArray2<'_, T>,
     labels: &Ids<'_>,
+    exclude: Option<&(Ids<'_>, Ids<'_>)>,
     choice: Choice,
 ) -> PyResult<Triplets> {
     let (rows, labels) = (matrix(rows, "embeddings")?, slice(labels, "labels")?);
+    let exclude = match exclude {
+        Some((indptr, indices)) => Some((slice(indptr, "exclude")?, slice(indices, "exclude")?)),
+        None => None,
+    };
     let work = rows.data().len().saturating_mul(rows.rows());
     enter(py, work, move |workers| {
-        triplets::mine(workers, rows, labels, choice)
+        let lists =
+            |(indptr, indices)| Lists::new(indptr, indices, rows.rows(), rows.rows(), "exclude");
+        let exclude = exclude.map(lists).transpose()?;
+        triplets::mine(workers, rows, labels, exclude, choice)
     })
 }
 
@@ -159,23 +172,26 @@ type TripletArrays<'py> = (
     [usize; 3],
 );
 
-/// `choice` is the strategy, the distance, the margin.
+/// `choice` is the strategy, the distance, the margin, how many and which share to skip.
 #[pyfunction]
 fn mine_triplets<'py>(
     py: Python<'py>,
     embeddings: AnyRows<'py>,
     labels: Ids<'py>,
-    choice: (String, String, f64),
+    exclude: Option<(Ids<'py>, Ids<'py>)>,
+    choice: (String, String, f64, usize, f64),
 ) -> PyResult<TripletArrays<'py>> {
-    let (strategy, distance, margin) = choice;
+    let (strategy, distance, margin, skip, skip_share) = choice;
+    let exclude = exclude.as_ref();
     let choice = Choice {
         selection: Selection::parse(&strategy).map_err(|error| to_python(py, error))?,
         distance: Distance::parse(&distance).map_err(|error| to_python(py, error))?,
         margin,
+        skip: passed_over(skip, skip_share),
     };
     let found = match &embeddings {
-        AnyRows::F32(rows) => triplets_of(py, rows, &labels, choice)?,
-        AnyRows::F64(rows) => triplets_of(py, rows, &labels, choice)?,
+        AnyRows::F32(rows) => triplets_of(py, rows, &labels, exclude, choice)?,
+        AnyRows::F64(rows) => triplets_of(py, rows, &labels, exclude, choice)?,
     };
     let rows = [found.anchors, found.positives, found.negatives];
     let distances = [found.positive_distances, found.negative_distances];

@@ -112,6 +112,10 @@ impl Best {
         self.threshold
     }
 
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Whether nothing can be kept.
     pub fn is_closed(&self) -> bool {
         self.capacity == 0

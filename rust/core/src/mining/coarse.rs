@@ -152,6 +152,14 @@ impl Pool {
     }
 }
 
+/// A row whose similarity may reach a bound, and between what it lies.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Near {
+    pub row: u32,
+    pub least: f32,
+    pub most: f32,
+}
+
 /// Finds the rows whose similarity may reach a bound.
 pub(super) struct Screen<'a> {
     pub anchors: &'a Anchors,
@@ -160,8 +168,10 @@ pub(super) struct Screen<'a> {
     /// The pool's rows that `products` are of.
     pub rows: Range<usize>,
     pub products: &'a [i32],
+    /// Which of them may be found, one bit each, if not all.
+    pub allowed: Option<&'a [u64]>,
     pub bound: f64,
-    pub found: &'a mut Vec<u32>,
+    pub found: &'a mut Vec<Near>,
 }
 
 impl Elementwise for Screen<'_> {
@@ -187,6 +197,15 @@ impl Elementwise for Screen<'_> {
         let (lengths, _) = self.pool.lengths[whole.clone()].as_chunks::<LANES>();
         let (rests, _) = self.pool.rests[whole].as_chunks::<LANES>();
         for (block, product) in products.iter().enumerate() {
+            let first = block * LANES;
+            let given = (self.rows.len() - first).min(LANES);
+            let mut allowed = u32::MAX >> (LANES - given);
+            if let Some(words) = self.allowed {
+                allowed &= (words[first / 64] >> (first % 64)) as u32;
+                if allowed == 0 {
+                    continue;
+                }
+            }
             let (steps, lengths, rests) = (&steps[block], &lengths[block], &rests[block]);
             let mut most = [0.0f32; LANES];
             let mut any = false;
@@ -195,13 +214,23 @@ impl Elementwise for Screen<'_> {
                 most[k] = product[k] as f32 * steps[k] + reach;
                 any |= most[k] >= bound;
             }
-            if any {
-                let rows = block * LANES..self.rows.len().min((block + 1) * LANES);
-                for (row, most) in rows.zip(most) {
-                    if most >= bound {
-                        self.found.push((self.rows.start + row) as u32);
-                    }
-                }
+            if !any {
+                continue;
+            }
+            let mut hits = 0u32;
+            for (k, &most) in most.iter().enumerate() {
+                hits |= u32::from(most >= bound) << k;
+            }
+            hits &= allowed;
+            while hits != 0 {
+                let k = hits.trailing_zeros() as usize;
+                hits &= hits - 1;
+                let reach = lengths[k] * rest + rests[k] * length;
+                self.found.push(Near {
+                    row: (self.rows.start + first + k) as u32,
+                    least: (most[k] - 2.0 * reach) * anchor.step,
+                    most: most[k] * anchor.step,
+                });
             }
         }
     }

@@ -56,7 +56,7 @@ impl<'a> Lists<'a> {
         Ok(Self { indptr, indices })
     }
 
-    fn of(&self, i: usize) -> &'a [i64] {
+    pub(super) fn of(&self, i: usize) -> &'a [i64] {
         &self.indices[self.indptr[i] as usize..self.indptr[i + 1] as usize]
     }
 }

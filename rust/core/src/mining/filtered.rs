@@ -5,12 +5,14 @@ use std::any::TypeId;
 use std::ops::Range;
 
 use super::Strategy;
-use super::coarse::{Anchors, Pool, Screen};
-use super::hard::{Mined, TILE, Task};
+use super::coarse::{Anchors, Near, Pool, Screen};
+use super::ground::{Ground, Keeper, TILE};
+use super::hard::{Mined, Task};
 use super::question::{Similarity, Skip};
 use super::search::Search;
 use crate::error::Result;
 use crate::linalg::dots::{ROWS, dots};
+use crate::matrix::Matrix;
 use crate::metric::norm;
 use crate::pool::Workers;
 use crate::real::Real;
@@ -27,6 +29,10 @@ const SLAB: usize = 4 << 20;
 
 /// Anchors that share the rounding of the pool to bytes.
 const GROUP: usize = 8192;
+
+/// Rows that wait for their exact similarity before they are looked at again: the more, the more of
+/// them are ruled out by then.
+const WAITING: usize = 64;
 
 /// Of a strip's similarities that need to be exact, a larger share than one in so many costs more
 /// than the product.
@@ -50,48 +56,104 @@ pub(super) fn pays<T: Real>(task: &Task<'_, '_, T>) -> bool {
         Skip::Share(share) => (share * pool.rows() as f64) as usize,
     };
     let kept = skip.saturating_add(settings.k);
-    let by_size = matches!(settings.strategy, Strategy::Hardest | Strategy::Mixed)
-        && (16..=1 << 14).contains(&pool.cols())
+    matches!(settings.strategy, Strategy::Hardest | Strategy::Mixed)
         && pool.rows() >= LEAST.0
         && anchors.rows() >= LEAST.1
-        && kept <= (pool.rows() / 256).min(1024);
+        && kept <= (pool.rows() / 256).min(1024)
+        && is_open(anchors, &task.ground())
+}
+
+/// Whether bytes can stand for these rows on this processor.
+pub(crate) fn is_open<T: Real>(anchors: Matrix<'_, T>, ground: &Ground<'_, T>) -> bool {
     let is_ordinary = |length: f64| length == 0.0 || ORDINARY.contains(&length);
-    by_size
-        && TypeId::of::<T>() == TypeId::of::<f32>()
+    TypeId::of::<T>() == TypeId::of::<f32>()
         && byte_tile::is_available()
-        && match settings.similarity {
+        && (16..=1 << 14).contains(&ground.pool.cols())
+        && match ground.similarity {
             Similarity::Cosine => {
-                let mut factors = task.inverse_norms.iter();
+                let mut factors = ground.inverse_norms.iter();
                 factors.all(|factor| is_ordinary(factor.wide()))
             }
-            Similarity::Dot => [anchors, pool]
+            Similarity::Dot => [anchors, ground.pool]
                 .iter()
                 .all(|rows| (0..rows.rows()).all(|i| is_ordinary(norm(rows.row(i))))),
         }
 }
 
 /// Anchors that are compared with the pool together.
-struct Block<'a, T> {
-    start: usize,
+pub(crate) struct Block<T, K> {
     vectors: Vec<T>,
     bytes: Anchors,
-    searches: Vec<Search<'a, T>>,
-    /// Of each anchor pool rows whose exact similarity is still to be made, rising.
-    waiting: Vec<Vec<u32>>,
+    searches: Vec<K>,
+    /// Of each anchor what is known of the largest similarities without having made them.
+    floors: Vec<Floor>,
+    /// Of each anchor pool rows whose exact similarity may still have to be made, rising, and the
+    /// most that these can be.
+    waiting: Vec<Vec<(u32, f32)>>,
     /// Tiles to be taken exactly.
     exact: usize,
 }
 
+/// The largest of some numbers that similarities are not below.
+struct Floor {
+    kept: Vec<f32>,
+    capacity: usize,
+    /// No fewer than `capacity` similarities are at least this.
+    threshold: f32,
+}
+
+impl Floor {
+    fn new(capacity: usize) -> Self {
+        Self {
+            kept: Vec::new(),
+            capacity,
+            threshold: f32::NEG_INFINITY,
+        }
+    }
+
+    fn offer(&mut self, least: f32) {
+        if least <= self.threshold || self.capacity == 0 {
+            return;
+        }
+        self.kept.push(least);
+        let first = self.threshold == f32::NEG_INFINITY && self.kept.len() == self.capacity;
+        if first || self.kept.len() >= self.capacity + self.capacity.max(16) {
+            let last = self.capacity - 1;
+            let order = |a: &f32, b: &f32| b.total_cmp(a);
+            self.threshold = *self.kept.select_nth_unstable_by(last, order).1;
+            self.kept.truncate(self.capacity);
+        }
+    }
+}
+
 /// A part of the pool as bytes, which begins at row `start`.
-struct Slab {
+pub(crate) struct Slab {
     start: usize,
     parts: Vec<Pool>,
     rows: usize,
 }
 
+impl Slab {
+    pub fn new<T: Real>(
+        ground: &Ground<'_, T>,
+        range: Range<usize>,
+        workers: &Workers<'_>,
+    ) -> Result<Self> {
+        let pool = ground.pool;
+        let (start, rows) = (range.start, range.len());
+        let parts = workers.map(rows.div_ceil(TILE), |i| {
+            let (from, to) = (start + i * TILE, start + rows.min((i + 1) * TILE));
+            let factors = &ground.inverse_norms[from..to];
+            Ok(Pool::new(pool.slice(from, to).data(), factors, pool.cols()))
+        })?;
+        Ok(Self { start, parts, rows })
+    }
+}
+
 /// What each block of anchors chose.
 pub(super) fn mine<T: Real>(task: &Task<'_, '_, T>, workers: &Workers<'_>) -> Result<Vec<Mined>> {
     let (count, pool) = (task.question.anchors.rows(), task.question.pool);
+    let ground = task.ground();
     let dim = pool.cols();
     let slab = (SLAB / dim / TILE).max(1) * TILE;
     let mut mined = Vec::new();
@@ -100,41 +162,52 @@ pub(super) fn mine<T: Real>(task: &Task<'_, '_, T>, workers: &Workers<'_>) -> Re
         let mut blocks = workers.map(group.div_ceil(BLOCK), |i| {
             let start = first + i * BLOCK;
             let (vectors, searches) = task.begin(start, (first + group).min(start + BLOCK));
-            Ok(Block {
-                start,
-                bytes: Anchors::new(&vectors, dim),
-                vectors,
-                waiting: vec![Vec::with_capacity(ROWS); searches.len()],
-                searches,
-                exact: 1,
-            })
+            Ok(Block::new(vectors, searches, dim))
         })?;
         for start in (0..pool.rows()).step_by(slab) {
-            let rows = slab.min(pool.rows() - start);
-            let parts = workers.map(rows.div_ceil(TILE), |i| {
-                let (from, to) = (start + i * TILE, start + rows.min((i + 1) * TILE));
-                let factors = &task.inverse_norms[from..to];
-                Ok(Pool::new(pool.slice(from, to).data(), factors, dim))
-            })?;
-            let slab = Slab { start, parts, rows };
+            let range = start..pool.rows().min(start + slab);
+            let slab = Slab::new(&ground, range, workers)?;
             workers.for_each_piece(&mut blocks, 1, |_, blocks| {
                 blocks
                     .iter_mut()
-                    .try_for_each(|block| block.pass(task, &slab, workers))
+                    .try_for_each(|block: &mut Block<T, Search<'_, T>>| {
+                        block.pass(&ground, &slab, workers)
+                    })
             })?;
         }
-        for block in blocks {
-            mined.push(task.choose(&block.vectors, block.searches, block.start));
+        for (i, block) in blocks.into_iter().enumerate() {
+            mined.push(task.choose(&block.vectors, block.searches, first + i * BLOCK));
         }
     }
     Ok(mined)
 }
 
-impl<'a, T: Real> Block<'a, T> {
+impl<T: Real, K: Keeper<T>> Block<T, K> {
+    /// Of anchors of length one where lengths do not matter.
+    pub fn new(vectors: Vec<T>, searches: Vec<K>, dim: usize) -> Self {
+        Self {
+            bytes: Anchors::new(&vectors, dim),
+            vectors,
+            waiting: vec![Vec::new(); searches.len()],
+            floors: searches.iter().map(|s| Floor::new(s.capacity())).collect(),
+            searches,
+            exact: 0,
+        }
+    }
+
+    pub fn into_searches(self) -> Vec<K> {
+        self.searches
+    }
+
     /// Takes what is worth it of a slab.
-    fn pass(&mut self, task: &Task<'a, '_, T>, slab: &Slab, workers: &Workers<'_>) -> Result<()> {
+    pub fn pass(
+        &mut self,
+        ground: &Ground<'_, T>,
+        slab: &Slab,
+        workers: &Workers<'_>,
+    ) -> Result<()> {
         let (mut tile, mut products, mut found) = (Vec::new(), Vec::new(), Vec::new());
-        if !self.searches.iter().any(Search::needs_scores) {
+        if !self.searches.iter().any(Keeper::needs_scores) {
             return Ok(());
         }
         for (i, part) in slab.parts.iter().enumerate() {
@@ -143,31 +216,31 @@ impl<'a, T: Real> Block<'a, T> {
             let rows = slab.start + rows.start..slab.start + rows.end;
             if self.exact > 0 {
                 self.exact -= 1;
-                task.offer(&self.vectors, &mut self.searches, rows, &mut tile);
+                ground.offer(&self.vectors, &mut self.searches, rows, &mut tile);
                 continue;
             }
             for from in (0..rows.len()).step_by(STRIP) {
                 let strip = from..rows.len().min(from + STRIP);
-                self.screen(task, part, rows.start, strip, (&mut products, &mut found));
+                self.screen(ground, part, rows.start, strip, (&mut products, &mut found));
             }
             if self.exact > 0 {
-                self.settle(task);
+                self.settle(ground);
             }
         }
-        self.settle(task);
+        self.settle(ground);
         Ok(())
     }
 
     /// Notes the rows of a strip that the bytes do not rule out.
     fn screen(
         &mut self,
-        task: &Task<'a, '_, T>,
+        ground: &Ground<'_, T>,
         part: &Pool,
         first: usize,
         strip: Range<usize>,
-        (products, found): (&mut Vec<i32>, &mut Vec<u32>),
+        (products, found): (&mut Vec<i32>, &mut Vec<Near>),
     ) {
-        let dim = task.question.pool.cols();
+        let dim = ground.pool.cols();
         let (right, added) = part.part(strip.clone(), dim);
         let width = added.len();
         products.resize(
@@ -177,27 +250,33 @@ impl<'a, T: Real> Block<'a, T> {
         byte_tile::products(&self.bytes.packed, right, added, dim, products);
         let mut needed = 0;
         for anchor in 0..self.searches.len() {
-            if !self.searches[anchor].needs_scores() {
+            let search = &self.searches[anchor];
+            if !search.needs_scores() {
                 continue;
             }
             found.clear();
+            let floor = &mut self.floors[anchor];
+            let at = (first + strip.start) / 64;
             elementwise(Screen {
                 anchors: &self.bytes,
                 anchor,
                 pool: part,
                 rows: strip.clone(),
                 products: &products[anchor * width..(anchor + 1) * width],
-                bound: self.searches[anchor].threshold(),
+                allowed: search.words().map(|words| &words[at..]),
+                bound: search.threshold().max(floor.threshold.into()),
                 found,
             });
-            for row in found.iter().map(|&row| first as u32 + row) {
-                if self.searches[anchor].may_have(row) {
-                    needed += 1;
-                    self.waiting[anchor].push(row);
-                    if self.waiting[anchor].len() == ROWS {
-                        self.score(task, anchor);
-                    }
+            let waiting = &mut self.waiting[anchor];
+            for near in found.iter() {
+                let row = first as u32 + near.row;
+                if near.most >= floor.threshold && search.may_have(row) {
+                    floor.offer(near.least);
+                    waiting.push((row, near.most));
                 }
+            }
+            if waiting.len() >= WAITING {
+                needed += self.score(ground, anchor);
             }
         }
         if needed * SHARE > self.searches.len() * strip.len() {
@@ -205,31 +284,38 @@ impl<'a, T: Real> Block<'a, T> {
         }
     }
 
-    /// Makes the similarities of the rows that wait for one anchor.
-    fn score(&mut self, task: &Task<'a, '_, T>, anchor: usize) {
-        let pool = task.question.pool;
+    /// Makes the similarities that wait for one anchor and can still count; returns how many.
+    fn score(&mut self, ground: &Ground<'_, T>, anchor: usize) -> usize {
+        let pool = ground.pool;
         let waiting = &mut self.waiting[anchor];
-        let mut rows: [&[T]; ROWS] = [&[]; ROWS];
-        for (place, &row) in rows.iter_mut().zip(&*waiting) {
-            *place = pool.row(row as usize);
-        }
+        let search = &mut self.searches[anchor];
         let vector = &self.vectors[anchor * pool.cols()..(anchor + 1) * pool.cols()];
-        let scores = dots(vector, &rows[..waiting.len()]);
-        for (&row, score) in waiting.iter().zip(scores) {
-            let score = match task.settings.similarity {
-                Similarity::Cosine => score * task.inverse_norms[row as usize],
-                Similarity::Dot => score,
-            };
-            self.searches[anchor].offer_row(row, score);
+        let floor = self.floors[anchor].threshold;
+        waiting.retain(|&(_, most)| most >= floor && f64::from(most) >= search.threshold());
+        for some in waiting.chunks(ROWS) {
+            let mut rows: [&[T]; ROWS] = [&[]; ROWS];
+            for (place, &(row, _)) in rows.iter_mut().zip(some) {
+                *place = pool.row(row as usize);
+            }
+            let scores = dots(vector, &rows[..some.len()]);
+            for (&(row, _), score) in some.iter().zip(scores) {
+                let score = match ground.similarity {
+                    Similarity::Cosine => score * ground.inverse_norms[row as usize],
+                    Similarity::Dot => score,
+                };
+                search.offer_row(row, score);
+            }
         }
+        let made = waiting.len();
         waiting.clear();
+        made
     }
 
-    /// Makes all similarities that wait.
-    fn settle(&mut self, task: &Task<'a, '_, T>) {
+    /// Makes all similarities that wait and can still count.
+    fn settle(&mut self, ground: &Ground<'_, T>) {
         for anchor in 0..self.searches.len() {
             if !self.waiting[anchor].is_empty() {
-                self.score(task, anchor);
+                self.score(ground, anchor);
             }
         }
     }

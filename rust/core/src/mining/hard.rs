@@ -5,23 +5,19 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::ops::Range;
 
 use super::best::Scored;
 use super::eligible::class_sizes;
 use super::filtered;
+use super::ground::{Ground, Keeper, TILE};
 use super::question::{Positives, Question, Settings, Similarity};
 use super::search::Search;
 use crate::error::{Error, Result};
-use crate::linalg::gemm::{Strided, gemm};
 use crate::linalg::unit::plain_rows;
 use crate::matrix::Matrix;
 use crate::pool::Workers;
 use crate::real::Real;
-use crate::simd::{self, Elementwise, elementwise};
-
-/// Pool rows of a tile: with 64 anchors in f32, a tile of similarities takes 256 KiB.
-pub(super) const TILE: usize = 1024;
+use crate::simd;
 
 /// Pool rows, `k` an anchor, padded with -1; their similarities, padded with -∞.
 #[derive(Debug, Default)]
@@ -39,19 +35,6 @@ fn inverse_norm<T: Real>(row: &[T], similarity: Similarity) -> T {
     // In f64, where squares of f32 cannot overflow.
     let norm = row.iter().map(|x| x.wide() * x.wide()).sum::<f64>().sqrt();
     T::of(if norm > 0.0 { 1.0 / norm } else { 0.0 })
-}
-
-struct Scale<'a, T>(&'a mut [T], &'a [T]);
-
-impl<T: Real> Elementwise for Scale<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        for (x, &factor) in self.0.iter_mut().zip(self.1) {
-            *x *= factor;
-        }
-    }
 }
 
 /// A question with what all of its anchors share.
@@ -102,29 +85,11 @@ impl<'a, T: Real> Task<'a, '_, T> {
         (vectors, searches)
     }
 
-    /// Shows the pool rows `range` to searches.
-    pub(super) fn offer(
-        &self,
-        vectors: &[T],
-        searches: &mut [Search<'a, T>],
-        range: Range<usize>,
-        tile: &mut Vec<T>,
-    ) {
-        let rows = self.question.pool.slice(range.start, range.end);
-        tile.resize(rows.rows() * searches.len(), T::zero());
-        gemm(
-            T::one(),
-            Strided::rows(vectors, searches.len(), rows.cols()),
-            Strided::rows(rows.data(), rows.rows(), rows.cols()).transposed(),
-            T::zero(),
-            tile,
-        );
-        let factors = &self.inverse_norms[range.clone()];
-        for (search, scores) in searches.iter_mut().zip(tile.chunks_exact_mut(range.len())) {
-            if self.settings.similarity == Similarity::Cosine {
-                elementwise(Scale(scores, factors));
-            }
-            search.offer(range.start, scores);
+    pub(super) fn ground(&self) -> Ground<'_, T> {
+        Ground {
+            pool: self.question.pool,
+            inverse_norms: &self.inverse_norms,
+            similarity: self.settings.similarity,
         }
     }
 
@@ -149,12 +114,13 @@ impl<'a, T: Real> Task<'a, '_, T> {
     /// Negatives of the anchors `start..end`.
     fn mine(&self, workers: &Workers<'_>, start: usize, end: usize) -> Result<Mined> {
         let (vectors, mut searches) = self.begin(start, end);
-        if searches.iter().any(Search::needs_scores) {
+        if searches.iter().any(Keeper::needs_scores) {
+            let ground = self.ground();
             let (pool, mut tile) = (self.question.pool.rows(), Vec::new());
             for from in (0..pool).step_by(TILE) {
                 workers.check()?;
                 let range = from..pool.min(from + TILE);
-                self.offer(&vectors, &mut searches, range, &mut tile);
+                ground.offer(&vectors, &mut searches, range, &mut tile);
             }
         }
         Ok(self.choose(&vectors, searches, start))

@@ -6,6 +6,7 @@ use super::Strategy;
 use super::best::{Best, Scored, order};
 use super::draw::uniform;
 use super::eligible::Eligible;
+use super::ground::Keeper;
 use super::question::{Question, Settings, Skip};
 use super::weighted::Reservoir;
 use crate::real::Real;
@@ -71,36 +72,6 @@ impl<'a, T: Real> Search<'a, T> {
         }
     }
 
-    /// Whether anything is to be kept.
-    pub fn needs_scores(&self) -> bool {
-        !(self.top.is_closed() && self.weighted.is_closed())
-    }
-
-    /// Takes the similarities of pool rows `start..`.
-    pub fn offer(&mut self, start: usize, scores: &[T]) {
-        let everything = (T::neg_infinity(), T::infinity());
-        let (eligible, bounds) = (&self.eligible, self.bounds);
-        self.top
-            .offer(eligible, start, scores, everything.0, everything.1);
-        self.semi_hard
-            .offer(eligible, start, scores, bounds.0, bounds.1);
-        self.weighted.offer(eligible, start, scores);
-    }
-
-    /// What a similarity must exceed to be kept, where nothing but the largest are.
-    pub fn threshold(&self) -> f64 {
-        self.top.threshold()
-    }
-
-    pub fn may_have(&self, row: u32) -> bool {
-        self.eligible.contains(row)
-    }
-
-    /// Takes the similarity of one pool row that it may have.
-    pub fn offer_row(&mut self, row: u32, score: T) {
-        self.top.offer_row(row, score.wide());
-    }
-
     /// The negatives; `similarity` is that of a pool row to the anchor.
     pub fn choose(
         self,
@@ -142,5 +113,37 @@ impl<'a, T: Real> Search<'a, T> {
         }
         chosen.truncate(settings.k);
         chosen
+    }
+}
+
+impl<T: Real> Keeper<T> for Search<'_, T> {
+    fn needs_scores(&self) -> bool {
+        !(self.top.is_closed() && self.weighted.is_closed())
+    }
+
+    fn threshold(&self) -> f64 {
+        self.top.threshold()
+    }
+
+    fn capacity(&self) -> usize {
+        self.top.capacity()
+    }
+
+    fn may_have(&self, row: u32) -> bool {
+        self.eligible.contains(row)
+    }
+
+    fn offer_row(&mut self, row: u32, score: T) {
+        self.top.offer_row(row, score.wide());
+    }
+
+    fn offer(&mut self, start: usize, scores: &[T]) {
+        let everything = (T::neg_infinity(), T::infinity());
+        let (eligible, bounds) = (&self.eligible, self.bounds);
+        self.top
+            .offer(eligible, start, scores, everything.0, everything.1);
+        self.semi_hard
+            .offer(eligible, start, scores, bounds.0, bounds.1);
+        self.weighted.offer(eligible, start, scores);
     }
 }

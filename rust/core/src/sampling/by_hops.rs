@@ -7,14 +7,15 @@ use super::shortlist::Shortlist;
 use crate::batch::check_indices;
 use crate::error::{Error, Result};
 use crate::graph::csr::Csr;
-use crate::linalg::gemm::{Strided, gemm};
 use crate::linalg::unit::plain_rows;
 use crate::matrix::Matrix;
 use crate::metric::norm;
+use crate::mining::filtered::{self, Block, Slab};
+use crate::mining::ground::{Ground, Keeper};
 use crate::mining::{Similarity, Skip};
 use crate::pool::Workers;
 use crate::real::Real;
-use crate::simd;
+use crate::simd::{self, byte_tile};
 
 /// Nodes that are compared with a block of sources at a time.
 const TILE: usize = 512;
@@ -22,6 +23,13 @@ const TILE: usize = 512;
 /// Sources of a block: the more, the less often a tile is packed. Their similarities with a tile stay
 /// in the second cache.
 const BLOCK: usize = 256;
+
+/// Sources of a block that is compared by bytes first: half of those that search together, filled
+/// up to whole panels of the kernel.
+const BYTE_BLOCK: usize = (TOGETHER / 2).next_multiple_of(byte_tile::ROWS);
+
+/// Nodes and sources from which on rounding rows to bytes pays.
+const LEAST: (usize, usize) = (2048, 128);
 
 /// A similarity of scattered rows costs as much as this many of a product's.
 const SCATTERED: usize = 6;
@@ -55,6 +63,47 @@ struct Task<'a, T> {
     wanted: Wanted,
     /// One over each row's length, 0 for rows of zeros, 1 for inner products.
     inverse: Vec<T>,
+    /// All rows as bytes, where these are compared first.
+    bytes: Option<Slab>,
+}
+
+/// The most similar of the nodes whose bits are set.
+struct Search<'a, T> {
+    list: Shortlist<T>,
+    allowed: &'a [u64],
+    candidates: usize,
+    skip: usize,
+}
+
+impl<T: Real> Keeper<T> for Search<'_, T> {
+    fn needs_scores(&self) -> bool {
+        self.candidates > 0
+    }
+
+    fn threshold(&self) -> f64 {
+        self.list.threshold().wide()
+    }
+
+    fn capacity(&self) -> usize {
+        self.list.capacity()
+    }
+
+    fn words(&self) -> Option<&[u64]> {
+        Some(self.allowed)
+    }
+
+    fn may_have(&self, row: u32) -> bool {
+        self.allowed[row as usize / 64] >> (row % 64) & 1 == 1
+    }
+
+    fn offer_row(&mut self, row: u32, score: T) {
+        self.list.offer(row, score);
+    }
+
+    fn offer(&mut self, start: usize, scores: &[T]) {
+        self.list
+            .offer_tile(start, scores, &self.allowed[start / 64..]);
+    }
 }
 
 impl<T: Real> Task<'_, T> {
@@ -78,6 +127,14 @@ impl<T: Real> Task<'_, T> {
         rows
     }
 
+    fn ground(&self) -> Ground<'_, T> {
+        Ground {
+            pool: self.vectors,
+            inverse_norms: &self.inverse,
+            similarity: self.wanted.similarity,
+        }
+    }
+
     /// Takes candidates whose bits are set: all similarities of a tile are one product.
     fn among_bits(
         &self,
@@ -88,38 +145,39 @@ impl<T: Real> Task<'_, T> {
     ) -> Result<()> {
         let nodes = self.vectors.rows();
         let words = nodes.div_ceil(64);
-        let mut tile = vec![T::zero(); TILE.min(nodes) * BLOCK.min(sources.len())];
-        let mut largest = Vec::new();
-        for (block, bits) in sources.chunks(BLOCK).zip(bits.chunks(BLOCK * words)) {
+        let ground = self.ground();
+        let rows = if self.bytes.is_some() {
+            BYTE_BLOCK
+        } else {
+            BLOCK
+        };
+        let mut tile = Vec::new();
+        for (block, bits) in sources.chunks(rows).zip(bits.chunks(rows * words)) {
             let rows = self.rows(block);
-            let mut lists: Vec<_> = bits
-                .chunks(words)
-                .map(|bits| {
-                    let count = bits.iter().map(|word| word.count_ones() as usize).sum();
-                    (self.shortlist(count), count)
-                })
-                .collect();
-            for from in (0..nodes).step_by(TILE) {
-                workers.check()?;
-                let part = self.vectors.slice(from, nodes.min(from + TILE));
-                let tile = &mut tile[..block.len() * part.rows()];
-                gemm(
-                    T::one(),
-                    Strided::rows(&rows, block.len(), part.cols()),
-                    Strided::rows(part.data(), part.rows(), part.cols()).transposed(),
-                    T::zero(),
-                    tile,
-                );
-                let factors = &self.inverse[from..from + part.rows()];
-                let scores = tile.chunks_exact_mut(part.rows());
-                for ((((list, _), _), bits), scores) in
-                    lists.iter_mut().zip(bits.chunks(words)).zip(scores)
-                {
-                    list.offer_tile(from, scores, factors, &bits[from / 64..], &mut largest);
+            let searches = bits.chunks(words).map(|allowed| {
+                let candidates = allowed.iter().map(|word| word.count_ones() as usize).sum();
+                let (list, skip) = self.shortlist(candidates);
+                Search {
+                    list,
+                    allowed,
+                    candidates,
+                    skip,
+                }
+            });
+            let mut searches: Vec<_> = searches.collect();
+            if let Some(slab) = &self.bytes {
+                let mut block = Block::new(rows, searches, self.vectors.cols());
+                block.pass(&ground, slab, workers)?;
+                searches = block.into_searches();
+            } else {
+                for from in (0..nodes).step_by(TILE) {
+                    workers.check()?;
+                    let range = from..nodes.min(from + TILE);
+                    ground.offer(&rows, &mut searches, range, &mut tile);
                 }
             }
-            for ((list, skip), count) in lists {
-                mined.extend(list, skip, count, &self.wanted);
+            for search in searches {
+                mined.extend(search.list, search.skip, search.candidates, &self.wanted);
             }
         }
         Ok(())
@@ -249,11 +307,16 @@ pub fn mine<T: Real>(
             }
         })
         .collect();
-    let task = Task {
+    let mut task = Task {
         vectors,
         wanted,
         inverse,
+        bytes: None,
     };
+    let is_large = vectors.rows() >= LEAST.0 && sources.len() >= LEAST.1;
+    if is_large && filtered::is_open(vectors, &task.ground()) {
+        task.bytes = Some(Slab::new(&task.ground(), 0..vectors.rows(), workers)?);
+    }
     let words = graph.rows().div_ceil(64);
     // Beyond a distance is everything but what lies within it.
     let range = match wanted.most {
@@ -272,7 +335,7 @@ pub fn mine<T: Real>(
     let batches = workers.map(sources.len().div_ceil(batch), |i| {
         let sources = &sources[i * batch..sources.len().min((i + 1) * batch)];
         let mut mined = Mined::default();
-        let found = searchers.with(|searcher| searcher.find(sources, range));
+        let found = searchers.find(sources, range, workers)?;
         let bits = match found {
             Found::Bits(bits) => bits,
             Found::Nodes(mut nodes, ends) => {
@@ -321,6 +384,7 @@ mod tests {
                 similarity: Similarity::Dot,
             },
             inverse: vec![1.0; nodes],
+            bytes: None,
         };
         let sources: Vec<i64> = (0..130).collect();
         let (mut listed, mut ends) = (Vec::new(), Vec::new());

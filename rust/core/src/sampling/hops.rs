@@ -4,11 +4,12 @@
 //! they meet everywhere, 512 run together: a node's bits say which of them have come there, and
 //! one step ORs them along every edge (Then et al. 2014, "The More the Merrier").
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::batch::check_indices;
 use crate::error::{Error, Result};
 use crate::graph::csr::Csr;
+use crate::graph::transpose::{self, CsrBuffer};
 use crate::pool::Workers;
 use crate::simd::{Elementwise, elementwise};
 
@@ -105,27 +106,28 @@ impl Marks {
     }
 }
 
-/// One step of many searches: what has come to a node comes to its neighbours.
-struct Step<'a, 'b> {
-    graph: &'b Csr<'a, f32>,
-    before: &'b [Bits],
-    after: &'b mut [Bits],
+/// One step of many searches: what has come to a node comes to those it leads to. Each of these
+/// fetches it, so that its bits are written once.
+struct Step<'a> {
+    /// The nodes that lead to each node.
+    sources: Csr<'a, f32>,
+    before: &'a [Bits],
+    after: &'a mut [Bits],
 }
 
-impl Elementwise for Step<'_, '_> {
+impl Elementwise for Step<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        for (node, bits) in self.before.iter().enumerate() {
-            if bits.iter().all(|&word| word == 0) {
-                continue;
-            }
-            for &neighbor in self.graph.columns(node) {
-                for (word, &bit) in self.after[neighbor as usize].iter_mut().zip(bits) {
+        for (node, after) in self.after.iter_mut().enumerate() {
+            let mut bits = self.before[node];
+            for &source in self.sources.columns(node) {
+                for (word, &bit) in bits.iter_mut().zip(&self.before[source as usize]) {
                     *word |= bit;
                 }
             }
+            *after = bits;
         }
     }
 }
@@ -148,7 +150,7 @@ fn transpose(square: &mut [u64; 64]) {
 }
 
 /// Runs searches from up to [`TOGETHER`] sources. One exists for each thread at a time.
-pub(super) struct Searcher<'a, 'b> {
+struct Searcher<'a, 'b> {
     graph: &'b Csr<'a, f32>,
     marks: Marks,
     before: Vec<Bits>,
@@ -157,7 +159,7 @@ pub(super) struct Searcher<'a, 'b> {
 }
 
 impl<'a, 'b> Searcher<'a, 'b> {
-    pub fn new(graph: &'b Csr<'a, f32>) -> Self {
+    fn new(graph: &'b Csr<'a, f32>) -> Self {
         Self {
             graph,
             marks: Marks::new(graph.rows()),
@@ -167,7 +169,13 @@ impl<'a, 'b> Searcher<'a, 'b> {
         }
     }
 
-    pub fn find(&mut self, sources: &[i64], range: Distances) -> Found {
+    fn find(
+        &mut self,
+        sources: &[i64],
+        range: Distances,
+        reversed: &Reversed,
+        workers: &Workers<'_>,
+    ) -> Result<Found> {
         // A few searches tell what the others will cost; either way the result is the same.
         let probes = sources.iter().take(4);
         let count = probes.len();
@@ -178,7 +186,8 @@ impl<'a, 'b> Searcher<'a, 'b> {
         let step = self.graph.entries() * if bytes > 1 << 24 { 12 } else { 2 } + self.graph.rows();
         let alone = scanned / count.max(1) * sources.len();
         if range.most >= 2 && bytes <= MOST_SWEPT && alone > step.saturating_mul(range.most - 1) {
-            return Found::Bits(self.together(sources, range));
+            let found = self.together(sources, range, reversed, workers)?;
+            return Ok(Found::Bits(found));
         }
         let (mut nodes, mut ends) = (Vec::new(), Vec::with_capacity(sources.len()));
         for &source in sources {
@@ -186,16 +195,23 @@ impl<'a, 'b> Searcher<'a, 'b> {
             nodes.extend_from_slice(found);
             ends.push(nodes.len());
         }
-        Found::Nodes(nodes, ends)
+        Ok(Found::Nodes(nodes, ends))
     }
 
-    fn together(&mut self, sources: &[i64], range: Distances) -> Vec<u64> {
+    fn together(
+        &mut self,
+        sources: &[i64],
+        range: Distances,
+        reversed: &Reversed,
+        workers: &Workers<'_>,
+    ) -> Result<Vec<u64>> {
         let nodes = self.graph.rows();
         let words = nodes.div_ceil(64);
         let mut rows = vec![0u64; sources.len() * words];
         if range.least > range.most {
-            return rows;
+            return Ok(rows);
         }
+        let reversed = reversed.of(self.graph, workers)?;
         self.before.clear();
         self.before.resize(nodes, [0; WORDS]);
         for (i, &source) in sources.iter().enumerate() {
@@ -206,9 +222,10 @@ impl<'a, 'b> Searcher<'a, 'b> {
             if distance + 1 == range.least {
                 self.inner.clone_from(&self.before);
             }
-            self.after.clone_from(&self.before);
+            workers.check()?;
+            self.after.resize(nodes, [0; WORDS]);
             elementwise(Step {
-                graph: self.graph,
+                sources: reversed,
                 before: &self.before,
                 after: &mut self.after,
             });
@@ -234,13 +251,32 @@ impl<'a, 'b> Searcher<'a, 'b> {
                 }
             }
         }
-        rows
+        Ok(rows)
+    }
+}
+
+/// A graph with its edges turned round, once somebody needs it.
+#[derive(Default)]
+struct Reversed(OnceLock<CsrBuffer<f32>>);
+
+impl Reversed {
+    fn of(&self, graph: &Csr<'_, f32>, workers: &Workers<'_>) -> Result<Csr<'_, f32>> {
+        let reversed = match self.0.get() {
+            Some(reversed) => reversed,
+            None => {
+                // Two threads may both make it; one is kept.
+                let made = transpose::transpose(workers, *graph)?;
+                self.0.get_or_init(|| made)
+            }
+        };
+        Csr::known(&reversed.indptr, &reversed.indices, None, reversed.cols)
     }
 }
 
 /// Searchers that wait for the next batch.
 pub(super) struct Searchers<'a, 'b> {
     graph: &'b Csr<'a, f32>,
+    reversed: Reversed,
     idle: Mutex<Vec<Searcher<'a, 'b>>>,
 }
 
@@ -248,29 +284,69 @@ impl<'a, 'b> Searchers<'a, 'b> {
     pub fn new(graph: &'b Csr<'a, f32>) -> Self {
         Self {
             graph,
+            reversed: Reversed::default(),
             idle: Mutex::new(Vec::new()),
         }
     }
 
-    pub fn with<R>(&self, job: impl FnOnce(&mut Searcher<'a, 'b>) -> R) -> R {
+    /// What up to [`TOGETHER`] searches find.
+    pub fn find(&self, sources: &[i64], range: Distances, workers: &Workers<'_>) -> Result<Found> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = idle().pop();
         let mut searcher = taken.unwrap_or_else(|| Searcher::new(self.graph));
-        let result = job(&mut searcher);
+        let found = searcher.find(sources, range, &self.reversed, workers);
         idle().push(searcher);
-        result
+        found
     }
 }
 
+/// The set bits of each byte, and then whatever.
+const OF_BYTES: [[i32; 8]; 256] = {
+    let mut table = [[0; 8]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let (mut bit, mut count) = (0, 0);
+        while bit < 8 {
+            if byte >> bit & 1 == 1 {
+                table[byte][count] = bit;
+                count += 1;
+            }
+            bit += 1;
+        }
+        byte += 1;
+    }
+    table
+};
+
 /// Writes the numbers of set bits, as many as `out` has room for.
 pub(super) fn expand(bits: &[u64], out: &mut [i32]) {
-    let mut out = out.iter_mut();
+    let mut at = 0;
     for (i, &word) in bits.iter().enumerate() {
-        let mut word = word;
+        if word == 0 {
+            continue;
+        }
         let base = (64 * i) as i32;
+        if word.count_ones() > 8
+            && let Some(out) = out.get_mut(at..at + 64 + 8)
+        {
+            // Eight places a byte, of which the next byte takes those that mean nothing.
+            let mut within = 0;
+            for (k, byte) in word.to_le_bytes().into_iter().enumerate() {
+                let first = base + 8 * k as i32;
+                let places = OF_BYTES[usize::from(byte)];
+                for (out, place) in out[within..within + 8].iter_mut().zip(places) {
+                    *out = first + place;
+                }
+                within += byte.count_ones() as usize;
+            }
+            at += within;
+            continue;
+        }
+        let mut word = word;
         while word != 0 {
-            let Some(out) = out.next() else { return };
+            let Some(out) = out.get_mut(at) else { return };
             *out = base + word.trailing_zeros() as i32;
+            at += 1;
             word &= word - 1;
         }
     }
@@ -340,7 +416,7 @@ pub fn hops(
     };
     for group in batches.chunks((HELD / (TOGETHER * words * 8).max(1)).max(1)) {
         let found = workers.map(group.len(), |i| {
-            let found = searchers.with(|searcher| searcher.find(group[i], range));
+            let found = searchers.find(group[i], range, workers)?;
             let counts = found.counts(words);
             Ok((found, counts))
         })?;
@@ -416,7 +492,11 @@ mod tests {
                 let range = Distances { least, most };
                 let mut searcher = Searcher::new(&graph);
                 for sources in sources.chunks(TOGETHER) {
-                    let bits = searcher.together(sources, range);
+                    let workers = Workers::serial();
+                    let reversed = Reversed::default();
+                    let bits = searcher
+                        .together(sources, range, &reversed, &workers)
+                        .unwrap();
                     for (&source, bits) in sources.iter().zip(bits.chunks(11)) {
                         let (nodes, _) = searcher.marks.search(&graph, source as u32, range);
                         let mut nodes: Vec<_> = nodes.iter().map(|&n| n as i32).collect();

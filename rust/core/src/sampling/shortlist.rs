@@ -18,34 +18,33 @@ fn order<T: Real>(a: &Similar<T>, b: &Similar<T>) -> Ordering {
     by_score.then(a.node.cmp(&b.node))
 }
 
-/// Multiplies scores by factors, and finds the largest product of each 64.
-struct Scaled<'a, T> {
-    scores: &'a mut [T],
-    factors: &'a [T],
-    largest: &'a mut Vec<T>,
-}
+/// Nodes of a word, and words whose largest scores are found together.
+const WORD: usize = 64;
+const WORDS: usize = 16;
 
-impl<T: Real> Elementwise for Scaled<'_, T> {
-    type Output = ();
+/// The largest score of each word.
+struct Largest<'a, T>(&'a [T]);
+
+impl<T: Real> Elementwise for Largest<'_, T> {
+    type Output = [T; WORDS];
 
     #[inline(always)]
-    fn run(self) {
+    fn run(self) -> [T; WORDS] {
         const LANES: usize = 16;
-        for (scores, factors) in self.scores.chunks_mut(64).zip(self.factors.chunks(64)) {
-            for (score, &factor) in scores.iter_mut().zip(factors) {
-                *score *= factor;
-            }
+        let larger = |a: T, b: &T| if *b > a { *b } else { a };
+        let mut largest = [T::neg_infinity(); WORDS];
+        for (largest, scores) in largest.iter_mut().zip(self.0.chunks(WORD)) {
             let mut lanes = [T::neg_infinity(); LANES];
             let (blocks, rest) = scores.as_chunks::<LANES>();
             for block in blocks {
-                for (lane, &score) in lanes.iter_mut().zip(block) {
-                    *lane = if score > *lane { score } else { *lane };
+                for (lane, score) in lanes.iter_mut().zip(block) {
+                    *lane = larger(*lane, score);
                 }
             }
-            let larger = |a: T, b: &T| if *b > a { *b } else { a };
             let most = rest.iter().fold(T::neg_infinity(), larger);
-            self.largest.push(lanes.iter().fold(most, larger));
+            *largest = lanes.iter().fold(most, larger);
         }
+        largest
     }
 }
 
@@ -77,30 +76,31 @@ impl<T: Real> Shortlist<T> {
         }
     }
 
-    /// Scales the scores of 64 nodes a word of `allowed`, from `start` on, and takes the allowed.
-    pub fn offer_tile(
-        &mut self,
-        start: usize,
-        scores: &mut [T],
-        factors: &[T],
-        allowed: &[u64],
-        largest: &mut Vec<T>,
-    ) {
-        largest.clear();
-        elementwise(Scaled {
-            scores: &mut *scores,
-            factors,
-            largest: &mut *largest,
-        });
-        for (i, scores) in scores.chunks(64).enumerate() {
-            let mut word = allowed[i];
-            if word == 0 || largest[i] <= self.threshold {
-                continue;
-            }
-            while word != 0 {
-                let bit = word.trailing_zeros() as usize;
-                word &= word - 1;
-                self.offer((start + 64 * i + bit) as u32, scores[bit]);
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// What a score must exceed to be kept.
+    pub fn threshold(&self) -> T {
+        self.threshold
+    }
+
+    /// Takes the allowed of the nodes from `start` on, 64 of them a word of `allowed`.
+    pub fn offer_tile(&mut self, start: usize, scores: &[T], allowed: &[u64]) {
+        let runs = scores.chunks(WORDS * WORD).zip(allowed.chunks(WORDS));
+        for (r, (scores, allowed)) in runs.enumerate() {
+            let largest = elementwise(Largest(scores));
+            for (i, (scores, &word)) in scores.chunks(WORD).zip(allowed).enumerate() {
+                let mut word = word;
+                if word == 0 || largest[i] <= self.threshold {
+                    continue;
+                }
+                while word != 0 {
+                    let bit = word.trailing_zeros() as usize;
+                    word &= word - 1;
+                    let node = start + (r * WORDS + i) * WORD + bit;
+                    self.offer(node as u32, scores[bit]);
+                }
             }
         }
     }
@@ -140,8 +140,7 @@ mod tests {
         let mut stream = Stream::new(5, 0);
         for capacity in [0, 1, 5, 40, 300] {
             for nodes in [1usize, 63, 200, 256] {
-                let mut scores: Vec<f32> = (0..nodes).map(|_| stream.below(30) as f32).collect();
-                let factors: Vec<f32> = (0..nodes).map(|i| 0.5 + (i % 3) as f32).collect();
+                let scores: Vec<f32> = (0..nodes).map(|_| stream.below(30) as f32).collect();
                 let words = nodes.div_ceil(64);
                 let mut allowed: Vec<u64> = (0..words).map(|_| stream.next_u64()).collect();
                 if nodes % 64 != 0 {
@@ -150,14 +149,14 @@ mod tests {
                 let mut expected: Vec<_> = (0..nodes)
                     .filter(|i| allowed[i / 64] >> (i % 64) & 1 == 1)
                     .map(|i| Similar {
-                        score: scores[i] * factors[i],
+                        score: scores[i],
                         node: i as u32,
                     })
                     .collect();
                 expected.sort_by(order);
                 expected.truncate(capacity);
                 let mut list = Shortlist::new(capacity);
-                list.offer_tile(0, &mut scores, &factors, &allowed, &mut Vec::new());
+                list.offer_tile(0, &scores, &allowed);
                 assert_eq!(list.into_sorted(), expected);
             }
         }

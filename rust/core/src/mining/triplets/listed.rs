@@ -1,10 +1,12 @@
-//! Semi-hard triplets from whole rows of closeness: for classes of many rows, and for all negatives.
+//! Triplets from whole rows of closeness: for classes of many rows, for all negatives, and where some
+//! of these are left out.
 
 use super::classes::Classes;
 use super::closest::NONE;
-use super::{Selection, Space, Triplets};
+use super::{Choice, Selection, Space, Triplets};
 use crate::error::{Error, Result};
 use crate::linalg::panels::Aligned;
+use crate::mining::{Lists, Skip};
 use crate::pool::Workers;
 use crate::real::Real;
 
@@ -19,9 +21,10 @@ pub(super) fn mine<T: Real>(
     workers: &Workers<'_>,
     space: &Space<T>,
     classes: &Classes,
-    selection: Selection,
-    margin: f64,
+    exclude: Option<Lists<'_>>,
+    choice: Choice,
 ) -> Result<Triplets> {
+    let margin = choice.margin;
     let count = space.len();
     let parts = workers.map(count.div_ceil(ANCHORS), |item| {
         let anchors = item * ANCHORS..count.min((item + 1) * ANCHORS);
@@ -50,10 +53,21 @@ pub(super) fn mine<T: Real>(
         for (anchor, values) in anchors.zip(values.chunks_exact_mut(count)) {
             workers.check()?;
             search.take(classes, anchor, values);
-            if selection == Selection::SemiHard {
-                search.nearest(classes, space, margin, values, &mut found);
-            } else {
-                search.all(classes, space, margin, values, &mut found)?;
+            for &row in exclude.iter().flat_map(|lists| lists.of(anchor)) {
+                values[classes.places[row as usize] as usize] = T::neg_infinity();
+            }
+            search.pass_over(choice.skip, values);
+            if search.positives.is_empty() {
+                continue;
+            }
+            if values.iter().all(|&value| value == T::neg_infinity()) {
+                found.without_negative += 1;
+                continue;
+            }
+            match choice.selection {
+                Selection::BatchHard => search.hardest(classes, space, values, &mut found),
+                Selection::SemiHard => search.nearest(classes, space, margin, values, &mut found),
+                Selection::AllSemiHard => search.all(classes, space, margin, values, &mut found)?,
             }
         }
         Ok(found)
@@ -66,6 +80,7 @@ pub(super) fn mine<T: Real>(
         found.negatives.extend(part.negatives);
         found.positive_distances.extend(part.positive_distances);
         found.negative_distances.extend(part.negative_distances);
+        found.without_negative += part.without_negative;
         found.unmatched += part.unmatched;
     }
     Ok(found)
@@ -116,6 +131,47 @@ impl<T: Real> Search<T> {
         self.positives
             .extend(positives.map(|other| (values[other], other as u32)));
         values[classes.of(place)].fill(T::neg_infinity());
+    }
+
+    /// Takes the nearest negatives out of `values`.
+    fn pass_over(&mut self, skip: Skip, values: &mut [T]) {
+        let count = || values.iter().filter(|&&v| v > T::neg_infinity()).count();
+        let skip = match skip {
+            Skip::Count(0) => 0,
+            Skip::Count(rows) => rows.min(count()),
+            Skip::Share(share) => (share * count() as f64) as usize,
+        };
+        if skip == 0 {
+            return;
+        }
+        self.rows.clear();
+        self.rows.extend(0..values.len() as u32);
+        let nearest_first = |&a: &u32, &b: &u32| {
+            let order = values[b as usize].partial_cmp(&values[a as usize]);
+            order.unwrap_or(std::cmp::Ordering::Equal).then(a.cmp(&b))
+        };
+        self.rows.select_nth_unstable_by(skip - 1, nearest_first);
+        for &place in &self.rows[..skip] {
+            values[place as usize] = T::neg_infinity();
+        }
+    }
+
+    /// The farthest positive and the nearest negative.
+    fn hardest(&self, classes: &Classes, space: &Space<T>, values: &[T], found: &mut Triplets) {
+        let mut farthest = self.positives[0];
+        for &positive in &self.positives {
+            if positive.0 < farthest.0 {
+                farthest = positive;
+            }
+        }
+        let mut nearest = (values[0], 0);
+        for (place, &value) in values.iter().enumerate() {
+            if value > nearest.0 {
+                nearest = (value, place as u32);
+            }
+        }
+        let pair = (farthest.1, nearest.1);
+        found.push(classes, space, self.anchor, pair, (farthest.0, nearest.0));
     }
 
     /// For each positive the nearest negative that is farther. A value is looked at once: it
@@ -174,9 +230,6 @@ impl<T: Real> Search<T> {
         values: &[T],
         found: &mut Triplets,
     ) -> Result<()> {
-        if self.positives.is_empty() {
-            return Ok(());
-        }
         self.by_row.clear();
         let by_row = classes.places.iter().map(|&place| values[place as usize]);
         self.by_row.extend(by_row);

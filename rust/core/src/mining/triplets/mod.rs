@@ -8,6 +8,8 @@ mod closest;
 mod listed;
 mod sweep;
 
+use super::eligible::Lists;
+use super::question::Skip;
 use crate::error::{Error, Result};
 use crate::linalg::panels::Panels;
 use crate::linalg::unit::normalise_rows;
@@ -93,6 +95,8 @@ pub struct Choice {
     pub distance: Distance,
     /// How much farther than the positive a semi-hard negative may be.
     pub margin: f64,
+    /// Of an anchor's negatives the nearest that are passed over.
+    pub skip: Skip,
 }
 
 /// Rows of triplets, by anchor, then positive, then negative.
@@ -105,7 +109,8 @@ pub struct Triplets {
     pub negative_distances: Vec<f32>,
     /// Rows that no other row shares a class with.
     pub without_positive: usize,
-    /// Rows with a positive whose class is the whole batch.
+    /// Rows with a positive but without a negative: their class is the whole batch, or what is
+    /// left of it is excluded or passed over.
     pub without_negative: usize,
     /// Pairs of an anchor and a positive without a semi-hard negative.
     pub unmatched: usize,
@@ -175,7 +180,8 @@ impl<T: Real> Space<T> {
     }
 }
 
-/// Chooses triplets among rows with these labels; a negative label stands for no class.
+/// Chooses triplets among rows with these labels; a negative label stands for no class. `exclude`
+/// lists rows that are no negatives of each row.
 ///
 /// The same for any number of threads. Ties go to the smaller label, rows without one last, and
 /// then to the lower row.
@@ -183,6 +189,7 @@ pub fn mine<T: Real>(
     workers: &Workers<'_>,
     rows: Matrix<'_, T>,
     labels: &[i64],
+    exclude: Option<Lists<'_>>,
     choice: Choice,
 ) -> Result<Triplets> {
     if labels.len() != rows.rows() {
@@ -203,12 +210,14 @@ pub fn mine<T: Real>(
     }
     let classes = Classes::new(labels);
     let space = Space::new(rows, &classes, choice.distance, workers)?;
+    // Who is passed over differs by anchor, so a distance would no longer serve both of its rows.
+    let is_limited = exclude.is_some() || !matches!(choice.skip, Skip::Count(0) | Skip::Share(0.0));
     let mut found = match choice.selection {
-        Selection::BatchHard => sweep::batch_hard(workers, &space, &classes)?,
-        Selection::SemiHard if classes.most_positives() <= sweep::MOST_BOUNDS => {
+        Selection::BatchHard if !is_limited => sweep::batch_hard(workers, &space, &classes)?,
+        Selection::SemiHard if !is_limited && classes.most_positives() <= sweep::MOST_BOUNDS => {
             sweep::semi_hard(workers, &space, &classes, choice.margin)?
         }
-        selection => listed::mine(workers, &space, &classes, selection, choice.margin)?,
+        _ => listed::mine(workers, &space, &classes, exclude, choice)?,
     };
     for range in &classes.ranges {
         found.without_positive += usize::from(range.len() == 1);

@@ -4,7 +4,12 @@ use crate::rng::Stream;
 type Triplet = (i64, i64, i64);
 
 /// By plain loops in f64; what is compared is exact, so ties are ties.
-fn expected(rows: &[Vec<f64>], labels: &[i64], choice: Choice) -> Vec<Triplet> {
+fn expected(
+    rows: &[Vec<f64>],
+    labels: &[i64],
+    excluded: &dyn Fn(usize, usize) -> bool,
+    choice: Choice,
+) -> Vec<Triplet> {
     let count = rows.len();
     let closeness = |a: usize, b: usize| {
         let pairs = rows[a].iter().zip(&rows[b]);
@@ -19,7 +24,16 @@ fn expected(rows: &[Vec<f64>], labels: &[i64], choice: Choice) -> Vec<Triplet> {
     for a in 0..count {
         let same = |b: usize| labels[a] >= 0 && labels[a] == labels[b];
         let positives: Vec<usize> = (0..count).filter(|&b| b != a && same(b)).collect();
-        let negatives: Vec<usize> = (0..count).filter(|&b| b != a && !same(b)).collect();
+        let others = (0..count).filter(|&b| b != a && !same(b) && !excluded(a, b));
+        let mut negatives: Vec<usize> = others.collect();
+        let skip = match choice.skip {
+            Skip::Count(rows) => rows,
+            Skip::Share(share) => (share * negatives.len() as f64) as usize,
+        };
+        for _ in 0..skip.min(negatives.len()) {
+            let nearest = first_of(negatives.clone(), &|b| closeness(a, b));
+            negatives.retain(|&b| Some(b) != nearest);
+        }
         if choice.selection == Selection::BatchHard {
             let p = first_of(positives, &|b| -closeness(a, b));
             let n = first_of(negatives, &|b| closeness(a, b));
@@ -42,7 +56,7 @@ fn expected(rows: &[Vec<f64>], labels: &[i64], choice: Choice) -> Vec<Triplet> {
     found
 }
 
-fn check<T: Real>(count: usize, classes: u64, choice: Choice) {
+fn check<T: Real>(count: usize, classes: u64, limited: bool, choice: Choice) {
     let mut stream = Stream::new(3, count as u64 + classes);
     // Few distinct rows: ties and repeats.
     let rows: Vec<Vec<f64>> = (0..count)
@@ -53,13 +67,32 @@ fn check<T: Real>(count: usize, classes: u64, choice: Choice) {
         .collect();
     let flat: Vec<T> = rows.iter().flatten().map(|&x| T::of(x)).collect();
     let rows_of = Matrix::new(&flat, count, 3).unwrap();
-    let want = expected(&rows, &labels, choice);
+    // Every third row is not to have some others.
+    let lists: Vec<Vec<i64>> = (0..count as i64)
+        .map(|a| {
+            (0..count as i64)
+                .filter(|b| a % 3 == 0 && (a + b) % 4 == 1)
+                .collect()
+        })
+        .collect();
+    let indices = lists.concat();
+    let ends = lists.iter().scan(0, |end, list| {
+        *end += list.len() as i64;
+        Some(*end)
+    });
+    let indptr: Vec<i64> = std::iter::once(0).chain(ends).collect();
+    let with = limited.then(|| Lists::new(&indptr, &indices, count, count, "exclude").unwrap());
+    let excluded = |a: usize, b: usize| limited && a % 3 == 0 && (a + b) % 4 == 1;
+    let want = expected(&rows, &labels, &excluded, choice);
     for threads in [1, 2, 3] {
-        let found = mine(&Workers::of(threads), rows_of, &labels, choice).unwrap();
+        let found = mine(&Workers::of(threads), rows_of, &labels, with, choice).unwrap();
         let pairs = found.positives.iter().zip(&found.negatives);
         let triplets = found.anchors.iter().zip(pairs);
         let got: Vec<Triplet> = triplets.map(|(&a, (&p, &n))| (a, p, n)).collect();
-        assert_eq!(got, want, "{count} {classes} {choice:?} {threads}");
+        assert_eq!(
+            got, want,
+            "{count} {classes} {limited} {choice:?} {threads}"
+        );
         for (i, &(a, p, _)) in got.iter().enumerate() {
             let squared: f64 = rows[a as usize]
                 .iter()
@@ -88,14 +121,21 @@ fn they_are_those_of_plain_loops() {
                 selection,
                 distance,
                 margin,
+                skip: Skip::Count(0),
             };
+            for skip in [Skip::Count(0), Skip::Count(3), Skip::Share(0.2)] {
+                for (count, classes) in [(0, 1), (2, 1), (40, 1), (70, 9)] {
+                    check::<f32>(count, classes, true, Choice { skip, ..choice });
+                    check::<f64>(count, classes, false, Choice { skip, ..choice });
+                }
+            }
             // One block and several; classes of few rows and of more than a sweep has bounds for.
             for (count, classes) in [(0, 1), (1, 1), (2, 1), (40, 1), (70, 30), (500, 300)] {
-                check::<f32>(count, classes, choice);
-                check::<f64>(count, classes, choice);
+                check::<f32>(count, classes, false, choice);
+                check::<f64>(count, classes, false, choice);
             }
             if selection != Selection::AllSemiHard {
-                check::<f32>(460, 3, choice);
+                check::<f32>(460, 3, false, choice);
             }
         }
     }
@@ -115,8 +155,13 @@ fn both_ways_to_semi_hard_agree() {
         let space = Space::new(rows, &classes, distance, &workers).unwrap();
         for margin in [f64::INFINITY, 0.02] {
             let swept = sweep::semi_hard(&workers, &space, &classes, margin).unwrap();
-            let selection = Selection::SemiHard;
-            let listed = listed::mine(&workers, &space, &classes, selection, margin).unwrap();
+            let choice = Choice {
+                selection: Selection::SemiHard,
+                distance,
+                margin,
+                skip: Skip::Count(0),
+            };
+            let listed = listed::mine(&workers, &space, &classes, None, choice).unwrap();
             assert!(swept == listed, "{distance:?} {margin}");
             assert!(!swept.anchors.is_empty());
         }
@@ -138,8 +183,9 @@ fn what_cannot_be_an_anchor_is_counted() {
                 selection,
                 distance: Distance::Cosine,
                 margin: f64::INFINITY,
+                skip: Skip::Count(0),
             };
-            let found = mine(&Workers::serial(), rows, &labels, choice).unwrap();
+            let found = mine(&Workers::serial(), rows, &labels, None, choice).unwrap();
             assert_eq!((found.without_positive, found.without_negative), without);
             assert_eq!(
                 found.anchors.is_empty(),
@@ -158,8 +204,9 @@ fn rows_whose_distances_overflow_are_refused() {
             selection: Selection::BatchHard,
             distance,
             margin: f64::INFINITY,
+            skip: Skip::Count(0),
         };
-        let found = mine(&Workers::serial(), rows, &[0, 0], choice);
+        let found = mine(&Workers::serial(), rows, &[0, 0], None, choice);
         assert_eq!(found.is_ok(), distance == Distance::Cosine);
     }
 }
