@@ -43,10 +43,10 @@ def measure(graph, share, seed):
 
     seen = points(ruvector.embed(graph, graph.features, seed=seed))
     part, features, kept = without(graph, graph.features, hidden)
-    encoder, weights = fit_recipe(part, features, seed=seed)
-    before = encoder.embed(weights, part, features)
+    trainer = fit_recipe(part, features, seed=seed)
+    before = trainer.embed()
     started = time.process_time()
-    z = encoder.embed(weights, graph, graph.features)
+    z = trainer.embed(graph, graph.features)
     seconds = time.process_time() - started
     z[kept] = before  # the probe is fitted on what there was
     return seen, points(z), 1e3 * seconds / hidden.sum()

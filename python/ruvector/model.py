@@ -55,7 +55,7 @@ class Model:
         Edges held out before training.
     details : dict
         Task, seed, seconds, memory and figures of the baselines; plain JSON values. Under
-        ``"histories"`` a training may leave, by name, its epochs as ``EpochRecord._asdict()``
+        ``"histories"`` a training may leave, by name, its epochs as ``EpochRecord.as_dict()``
         gives them, which reports draw.
     """
 

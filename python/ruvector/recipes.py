@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ruvector.arrays import check_choice, check_int
-from ruvector.encoders import Encoder, KNNSmoothed, SmoothedLinear, Weights
+from ruvector.encoders import Encoder, KNNSmoothed, SmoothedLinear
 from ruvector.errors import InvalidTypeError
 from ruvector.graph import Graph
 from ruvector.graph_batch import GraphBatch
@@ -107,8 +107,7 @@ def embed(
             f"graph is a {type(graph).__name__} but task {task!r} takes a Graph; several graphs "
             "are embedded by task='graph'"
         )
-    encoder, weights = fit_recipe(graph, features, task=task, seed=seed)
-    return encoder.embed(weights, graph, features)
+    return fit_recipe(graph, features, task=task, seed=seed).embed()
 
 
 def fit_recipe(
@@ -118,8 +117,8 @@ def fit_recipe(
     task: str = "node",
     seed: int = 0,
     progress: bool = False,
-) -> tuple[Encoder, Weights]:
-    """Return the encoder and the weights that :func:`embed` computes embeddings with."""
+) -> Trainer:
+    """Return the trainer that :func:`embed` computes embeddings with, fitted."""
     check_choice(task, "task", choices=TASKS)
     seed = check_int(seed, "seed", low=0)
     passes = min(max(round(EDGES_SEEN / max(graph.num_edges, 1)), 1), 5)
@@ -132,8 +131,7 @@ def fit_recipe(
         steps = passes * graph.num_edges / objective.batch_size
         lr *= min(1.0, NODE_STEPS / max(steps, 1.0))
     trainer = Trainer(encoder, objective, epochs=passes, lr=lr, seed=seed, progress=progress)
-    trainer.fit(graph, features)
-    return trainer.encoder, trainer.weights
+    return trainer.fit(graph, features)
 
 
 def train_model(
@@ -147,7 +145,7 @@ def train_model(
     Returns
     -------
     Model
-        With the costs of raw features, smoothing and training in its details. Memory is the peak
+        With the costs of raw features, smoothing and training and its losses in its details. Memory is the peak
         of the process up to then, in the order raw, smooth, trained.
     """
     split = split_edges(graph, seed=seed) if task == "link" else None
@@ -157,8 +155,8 @@ def train_model(
     smooth(visible, graph.features, seed=seed)
     costs["smooth"] = _costs(time.perf_counter() - started)
     started = time.perf_counter()
-    encoder, weights = fit_recipe(visible, graph.features, task=task, seed=seed, progress=progress)
-    embeddings = encoder.embed(weights, visible, graph.features)
+    trainer = fit_recipe(visible, graph.features, task=task, seed=seed, progress=progress)
+    embeddings = trainer.embed()
     costs["trained"] = _costs(time.perf_counter() - started)
     started = time.perf_counter()
     index = HNSW(embeddings.shape[1], seed=seed)
@@ -168,8 +166,9 @@ def train_model(
         "seed": seed,
         "costs": costs,
         "index_seconds": time.perf_counter() - started,
+        "histories": {task: [record.as_dict() for record in trainer.history]},
     }
-    return Model(encoder, weights, graph, embeddings, index, split, details)
+    return Model(trainer.encoder, trainer.weights, graph, embeddings, index, split, details)
 
 
 def _costs(seconds: float) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 __all__ = ["EpochRecord", "Totals"]
 
@@ -40,6 +40,13 @@ class EpochRecord(NamedTuple):
     weights: Mapping[str, float] = _NONE
     lr: float | None = None
     stage: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name, such as JSON can hold; ``EpochRecord(**fields)`` reads them."""
+        return {
+            key: dict(value) if isinstance(value, Mapping) else value
+            for key, value in self._asdict().items()
+        }
 
 
 class Totals:

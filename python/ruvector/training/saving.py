@@ -41,7 +41,7 @@ def saved(loop: Loop) -> tuple[dict[str, Any], Arrays]:
         "done": loop.done,
         "seconds": loop.seconds,
         "sums": loop.totals.sums,
-        "history": [_plain(record) for record in loop.history],
+        "history": [record.as_dict() for record in loop.history],
         "optimizer": optimizer,
         "objective": objective,
         "weigher": loop.weigher.state_dict(),
@@ -100,10 +100,3 @@ def take_over(loop: Loop, state: Mapping[str, Any], arrays: Mapping[str, Any]) -
     loop.seconds = float(state["seconds"])
     loop.totals.sums = {name: tuple(sums) for name, sums in state["sums"].items()}
     loop.history = [EpochRecord(**record) for record in state["history"]]
-
-
-def _plain(record: EpochRecord) -> dict[str, Any]:
-    return {
-        key: dict(value) if isinstance(value, Mapping) else value
-        for key, value in record._asdict().items()
-    }
