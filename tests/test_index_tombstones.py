@@ -159,3 +159,16 @@ def test_whoever_searches_meanwhile_sees_all_of_a_replacement_or_nothing(kind):
     for reader in readers:
         reader.join()
     assert not failures
+
+
+def test_among_equal_vectors_as_many_are_found_as_asked_for():
+    # A crowd is walked through twice; hidden vectors seen once took the places of others.
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        index = HNSW(7, metric="l2", m=3, ef_construction=60)
+        for _ in range(6):
+            index.add(np.ones((rng.integers(20, 60), 7)))
+            index.remove(rng.choice(index.ids, len(index) // 5, replace=False))
+            for k in range(5, 41):
+                counts = index.search(np.ones((1, 7)), k).counts
+                assert (counts == min(k, len(index))).all()

@@ -65,9 +65,8 @@ enum Stage {
     /// A batch has chosen its links; their targets are to choose among these edges.
     Merge(Range<usize>, Vec<Incoming>),
     Guard(guard::Round),
-    /// Rows that going made hard to find.
+    /// Rows that going or crowds of new ones made hard to find.
     Mend(guard::Round),
-    Done,
 }
 
 /// What one step writes.
@@ -157,12 +156,8 @@ impl Change<Hnsw> for Adding<'_> {
 
     fn plan(&mut self, index: &Hnsw, workers: &Workers<'_>) -> Result<Option<Step>> {
         // The change is made by then, too late to be interrupted.
-        match &mut self.stage {
-            Stage::Mend(round) => {
-                return Ok(mend(round, index, workers).map(|seen| Step(Kind::Guard(seen))));
-            }
-            Stage::Done => return Ok(None),
-            _ => {}
+        if let Stage::Mend(round) = &mut self.stage {
+            return Ok(mend(round, index, workers).map(|seen| Step(Kind::Guard(seen))));
         }
         workers.check()?;
         Ok(Some(Step(match &mut self.stage {
@@ -186,7 +181,7 @@ impl Change<Hnsw> for Adding<'_> {
                     false => None,
                 }),
             },
-            Stage::Mend(_) | Stage::Done => return Ok(None),
+            Stage::Mend(_) => return Ok(None),
         })))
     }
 
@@ -248,7 +243,7 @@ impl Change<Hnsw> for Adding<'_> {
                 index.commit(repair.as_deref_mut());
                 self.stage = match repair {
                     Some(repair) => Stage::Mend(guard::Round::of(take(&mut repair.lost))),
-                    None => Stage::Done,
+                    None => Stage::Mend(guard::Round::older(&self.added)),
                 };
             }
         }

@@ -69,6 +69,8 @@ impl Hnsw {
             exact: false,
             reach: usize::MAX,
             copies: usize::MAX,
+            crowd: usize::MAX,
+            wary: false,
         }
     }
 }
