@@ -145,8 +145,9 @@ def train_model(
     Returns
     -------
     Model
-        With the costs of raw features, smoothing and training and its losses in its details. Memory is the peak
-        of the process up to then, in the order raw, smooth, trained.
+        With the costs of raw features, smoothing and training in its details, and the epochs of
+        the training. Memory is the peak of the process up to then, in the order raw, smooth,
+        trained.
     """
     split = split_edges(graph, seed=seed) if task == "link" else None
     visible = graph if split is None else split.train_graph

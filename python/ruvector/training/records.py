@@ -42,7 +42,7 @@ class EpochRecord(NamedTuple):
     stage: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields by name, such as JSON can hold; ``EpochRecord(**fields)`` reads them."""
+        """Return the fields by name as JSON holds them; ``EpochRecord(**fields)`` reads it."""
         return {
             key: dict(value) if isinstance(value, Mapping) else value
             for key, value in self._asdict().items()
