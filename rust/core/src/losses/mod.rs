@@ -6,28 +6,33 @@ mod adjacency;
 mod angles;
 mod barlow;
 mod cca_ssg;
-mod classes;
 mod columns;
 mod contract;
+mod curvature;
+mod distance_preservation;
 mod distillation;
 mod edge_bce;
 mod ewc;
 mod features;
+mod graph_classes;
 mod head;
 mod inbatch;
 mod infomax;
 mod infonce;
 mod inputs;
+mod labels;
 mod laplacian;
 mod lengths;
 mod linear;
 mod link_prediction;
 mod links;
+mod listed_pairs;
 mod local_contrastive;
 mod logistic;
 mod lookup;
 mod multi_hop;
 mod neighbor_contrastive;
+mod node_classes;
 mod norm;
 mod orthogonality;
 mod pairs;
@@ -68,16 +73,16 @@ pub static REGISTRY: &[Entry] = &[
     entry::<neighbor_contrastive::NeighborContrastive>(),
     entry::<triplet::Triplet>(),
     entry::<adjacency::Adjacency>(),
-    entry::<adjacency::ListedPairs>(),
+    entry::<listed_pairs::ListedPairs>(),
     entry::<angles::AnglePreservation>(),
     entry::<barlow::BarlowTwins>(),
-    entry::<classes::GraphClasses>(),
-    entry::<classes::NodeClasses>(),
+    entry::<graph_classes::GraphClasses>(),
+    entry::<node_classes::NodeClasses>(),
     entry::<edge_bce::EdgeBce>(),
     entry::<features::Features>(),
     entry::<infomax::Infomax>(),
-    entry::<lengths::Curvature>(),
-    entry::<lengths::DistancePreservation>(),
+    entry::<curvature::Curvature>(),
+    entry::<distance_preservation::DistancePreservation>(),
     entry::<vicreg::VicReg>(),
 ];
 
