@@ -236,6 +236,15 @@ def test_a_second_pass_adds_the_same_gradient():
         value.backward()
 
 
+def test_inputs_may_change_in_place_before_the_way_back():
+    rows = [torch.randn(4, 3, requires_grad=True) for _ in range(3)]
+    value = as_module(losses.TripletLoss())(*rows)
+    with torch.no_grad():
+        rows[0].add_(1)
+    value.backward()
+    assert all(row.grad is not None for row in rows)
+
+
 def test_gradients_cannot_be_differentiated_again():
     anchors, positives, _ = triplets(requires_grad=True)
     value = as_module(losses.InfoNCELoss())(anchors, positives, positives)

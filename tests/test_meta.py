@@ -5,6 +5,7 @@ import pytest
 from ruvector.autograd import (
     Variable,
     add,
+    concat,
     constant,
     matmul,
     mean,
@@ -109,6 +110,26 @@ def test_sinusoids_are_learned_from_five_points(learner):
     after = learner.value_and_grad(weights, new)
     assert after.value < 0.9 * after.unadapted
     assert after.value < 0.9 * before.value
+
+
+def test_later_steps_need_no_more_derivatives_than_the_first():
+    """The gradient of `concat` is a slice, which itself goes only once."""
+
+    def loss(variables, batch):
+        off = subtract(concat([variables["a"], variables["b"]]), constant(batch))
+        return total(multiply(off, off))
+
+    rng = np.random.default_rng(0)
+    weights = {"a": rng.standard_normal((2, 3)), "b": rng.standard_normal((2, 1))}
+    support, query = rng.standard_normal((2, 2, 4))
+    result = MAML(loss, inner_lr=0.1, inner_steps=3).value_and_grad(
+        weights, [MetaTask(support, query)]
+    )
+    left = (1 - 2 * 0.1) ** 3
+    start = np.concatenate([weights["a"], weights["b"]], axis=1)
+    want = left * 2 * (support + left * (start - support) - query)
+    np.testing.assert_allclose(result.gradients["a"], want[:, :3], rtol=1e-12)
+    np.testing.assert_allclose(result.gradients["b"], want[:, 3:], rtol=1e-12)
 
 
 def test_reptile_points_from_the_mean_of_the_adapted_weights():

@@ -116,6 +116,13 @@ def test_an_input_that_does_not_matter_gets_zeros_and_none_is_changed():
     assert x.grad is None
 
 
+def test_an_input_may_be_made_of_another():
+    x = Variable(np.array([3.0]))
+    y = multiply(x, x)
+    slopes = gradients(total(multiply(y, x)), [x, y])
+    assert [slope.value.tolist() for slope in slopes] == [[27.0], [3.0]]
+
+
 def test_only_scalars_have_gradients():
     x = Variable(np.ones(2))
     with pytest.raises(InvalidArgumentError, match=r"shape \(2,\) but must be a scalar"):

@@ -32,12 +32,14 @@ if TYPE_CHECKING:
         training,
         weighting,
     )
+    from ruvector.cross_validation import cross_validated_accuracy
     from ruvector.encoders import (
         GCN,
         MLP,
         Concat,
         Encoder,
         GraphSAGE,
+        KNNSmoothed,
         Linear,
         PropagatedLinear,
         RuvectorEncoder,
@@ -55,15 +57,18 @@ if TYPE_CHECKING:
     from ruvector.sparse import CSR
     from ruvector.splits import EdgeSplit, split_edges
     from ruvector.trainer import EpochRecord, Trainer
+    from ruvector.walk_pairs import WalkPairs
 
 # Loaded when first asked for: a service that only searches need not import the trainer.
 _HOMES = {
+    "cross_validation": ("cross_validated_accuracy",),
     "encoders": (
         "GCN",
         "MLP",
         "Concat",
         "Encoder",
         "GraphSAGE",
+        "KNNSmoothed",
         "Linear",
         "PropagatedLinear",
         "RuvectorEncoder",
@@ -81,6 +86,7 @@ _HOMES = {
     "sparse": ("CSR",),
     "splits": ("EdgeSplit", "split_edges"),
     "trainer": ("EpochRecord", "Trainer"),
+    "walk_pairs": ("WalkPairs",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 _MODULES = frozenset(
@@ -121,6 +127,7 @@ __all__ = [
     "FlatIndex",
     "Graph",
     "GraphSAGE",
+    "KNNSmoothed",
     "Linear",
     "Model",
     "PropagatedLinear",
@@ -129,8 +136,10 @@ __all__ = [
     "SmoothedLinear",
     "Trainer",
     "ViewCorrelation",
+    "WalkPairs",
     "__version__",
     "autograd",
+    "cross_validated_accuracy",
     "curriculum",
     "embed",
     "encoders",

@@ -132,7 +132,7 @@ def laplacian_eigenpairs(
     Raises
     ------
     ImportError
-        No SciPy; ``pip install ruvector[graph]`` brings it. The dense solver does without.
+        No SciPy; extra ``graph`` brings it. The dense solver does without.
     ConvergenceError
         The iterations did not suffice; another `solver`, more of them, or a larger `tolerance` may.
     InvalidArgumentError, InvalidTypeError
@@ -288,4 +288,4 @@ def _scipy(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise ImportError(f"{error}; pip install ruvector[graph]") from None
+        raise ImportError(f"{error}; pip install scipy") from None

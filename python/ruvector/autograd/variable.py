@@ -185,8 +185,9 @@ def gradients(output: Variable, inputs: Sequence[Variable]) -> list[Variable]:
     if output.value.size != 1:
         raise InvalidArgumentError(f"output has shape {output.shape} but must be a scalar")
     found: dict[int, Variable] = {id(output): constant(np.ones_like(output.value))}
-    for variable in reversed(_topological(output)):
-        if variable._pullback is None:
+    leading = _leading(inputs, output)
+    for variable in reversed(leading.values()):
+        if not any(id(source) in leading for source in variable._inputs):
             continue
         if variable._again is None:
             raise InvalidArgumentError(
@@ -195,10 +196,23 @@ def gradients(output: Variable, inputs: Sequence[Variable]) -> list[Variable]:
             )
         parts = variable._again(found[id(variable)])
         for source, part in zip(variable._inputs, parts, strict=True):
-            if source.needs_grad and part is not None:
+            if id(source) in leading and part is not None:
                 held = found.get(id(source))
                 found[id(source)] = part if held is None else add(held, part)
     return [found.get(id(x)) or constant(np.zeros_like(x.value)) for x in inputs]
+
+
+def _leading(inputs: Sequence[Variable], output: Variable) -> dict[int, Variable]:
+    """Return by identity what lies between `inputs` and `output`, both with them, in order.
+
+    What lies below the inputs is left out: it need not have second derivatives.
+    """
+    ends = {id(x) for x in inputs}
+    found: dict[int, Variable] = {}
+    for variable in _topological(output):
+        if id(variable) in ends or any(id(source) in found for source in variable._inputs):
+            found[id(variable)] = variable
+    return found
 
 
 def _topological(output: Variable) -> list[Variable]:

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         import matplotlib as _  # noqa: F401, PLC0415  (optional)
     except ModuleNotFoundError:
         raise InvalidArgumentError(
-            "a report needs matplotlib; install it with: pip install 'ruvector[plots]'"
+            "a report needs matplotlib; install it with: pip install matplotlib"
         ) from None
     losses = None if args.losses is None else LossTracker.from_csv(args.losses)
     model = Model.load(args.model)

@@ -24,7 +24,7 @@ Filters = dict[str, Any]
 class RuvectorDocumentStore:
     """Documents in memory whose embeddings an :class:`ruvector.HNSW` index finds.
 
-    Needs haystack-ai (``pip install ruvector[haystack]``).
+    Needs haystack-ai (extra ``haystack``).
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ Choice = Callable[[Document], bool] | Mapping[str, Any]
 class RuvectorStore(VectorStore):
     """Documents whose embeddings an :class:`ruvector.HNSW` index finds.
 
-    Needs langchain-core (``pip install ruvector[langchain]``).
+    Needs langchain-core (extra ``langchain``).
 
     Parameters
     ----------

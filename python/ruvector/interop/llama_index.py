@@ -31,7 +31,7 @@ __all__ = ["RuvectorVectorStore"]
 class RuvectorVectorStore(BasePydanticVectorStore):
     """Nodes whose embeddings an :class:`ruvector.HNSW` index finds.
 
-    Needs llama-index-core (``pip install ruvector[llama-index]``).
+    Needs llama-index-core (extra ``llama-index``).
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ __all__ = ["to_networkx"]
 def to_networkx(graph: Graph, *, attributes: bool = True) -> Any:
     """Return a graph of NetworkX with the same nodes and edges.
 
-    Needs networkx (``pip install ruvector[graph]``).
+    Needs networkx (extra ``graph``).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A scikit-learn transformer over the HNSW index; needs ``pip install ruvector[sklearn]``."""
+"""A scikit-learn transformer over the HNSW index; needs extra ``sklearn``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses as PyTorch modules; needs ``pip install ruvector[torch]``."""
+"""Losses as PyTorch modules; needs extra ``torch``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ try:
     import torch
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
-        "ruvector.interop.torch needs PyTorch, which is not installed: pip install ruvector[torch]",
+        "ruvector.interop.torch needs PyTorch, which is not installed: pip install torch",
         name=error.name,
     ) from error
 
@@ -147,7 +147,9 @@ class _Evaluate(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         needed = ctx.needs_input_grad[3:]
         wanted = [k for k, is_needed in enumerate(needed) if is_needed]
-        ctx.save_for_backward(*(gradients[k] for k in wanted), *(tensors[k] for k in wanted))
+        ctx.save_for_backward(*(gradients[k] for k in wanted))
+        # Not saved: they may change in place, for what is computed from them is there already.
+        ctx.inputs = [tensors[k] for k in wanted]
         ctx.names, ctx.wanted = names, [names[k] for k in wanted]
         ctx.label = type(module.loss).__name__
         ctx.dtypes = {name: t.dtype for name, t in zip(names, tensors, strict=True)}
@@ -162,12 +164,10 @@ class _Evaluate(torch.autograd.Function):
     ) -> tuple[torch.Tensor | None, ...]:
         if grad_output is None:
             return (None,) * (3 + len(ctx.names))
-        saved = ctx.saved_tensors
-        gradients, inputs = saved[: len(ctx.wanted)], saved[len(ctx.wanted) :]
         with torch.no_grad():
-            scaled = _scaled(ctx, gradients, grad_output.detach())
+            scaled = _scaled(ctx, ctx.saved_tensors, grad_output.detach())
         if torch.is_grad_enabled():  # create_graph=True
-            scaled = _Last.apply(ctx.label, len(scaled), *scaled, *inputs)  # type: ignore[no-untyped-call, unused-ignore]
+            scaled = _Last.apply(ctx.label, len(scaled), *scaled, *ctx.inputs)  # type: ignore[no-untyped-call, unused-ignore]
         found = dict(zip(ctx.wanted, scaled, strict=True))
         return (None, None, None, *(found.get(name) for name in ctx.names))
 

@@ -1,6 +1,6 @@
 """What training, embeddings, graphs and indexes look like; every function returns its Axes.
 
-Needs matplotlib (``pip install ruvector[plots]``). Nothing is shown or kept: without `ax` each
+Needs matplotlib (extra ``plots``). Nothing is shown or kept: without `ax` each
 function draws on a figure of its own, which ``ax.figure.savefig("plot.png")`` writes.
 """
 

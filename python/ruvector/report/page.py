@@ -36,7 +36,7 @@ def report_html(
 ) -> str:
     """Return a page about a model as HTML that needs no other file and no network.
 
-    Needs matplotlib (``pip install ruvector[plots]``).
+    Needs matplotlib (extra ``plots``).
 
     Parameters
     ----------

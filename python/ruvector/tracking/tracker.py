@@ -155,7 +155,7 @@ class LossTracker:
     def to_tensorboard(self, folder: str | os.PathLike[str]) -> None:
         """Write every history as a scalar of TensorBoard; the step is the epoch.
 
-        Needs tensorboardX (``pip install ruvector[tensorboard]``).
+        Needs tensorboardX (extra ``tensorboard``).
         """
         from tensorboardX import SummaryWriter  # noqa: PLC0415  (optional)
 
@@ -167,7 +167,7 @@ class LossTracker:
     def plot(self, names: Sequence[str] | None = None, *, ax: Axes | None = None) -> Axes:
         """Draw histories over the epochs, as :func:`ruvector.plots.losses` does.
 
-        Needs matplotlib (``pip install ruvector[plots]``).
+        Needs matplotlib (extra ``plots``).
 
         Parameters
         ----------

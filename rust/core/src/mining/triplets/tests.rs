@@ -82,7 +82,7 @@ fn check<T: Real>(count: usize, classes: u64, limited: bool, choice: Choice) {
     });
     let indptr: Vec<i64> = std::iter::once(0).chain(ends).collect();
     let with = limited.then(|| Lists::new(&indptr, &indices, count, count, "exclude").unwrap());
-    let excluded = |a: usize, b: usize| limited && a % 3 == 0 && (a + b) % 4 == 1;
+    let excluded = |a: usize, b: usize| limited && a.is_multiple_of(3) && (a + b) % 4 == 1;
     let want = expected(&rows, &labels, &excluded, choice);
     for threads in [1, 2, 3] {
         let found = mine(&Workers::of(threads), rows_of, &labels, with, choice).unwrap();
