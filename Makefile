@@ -102,7 +102,7 @@ torch-venv losses-venv mining-venv: $(STAMPS)/develop
 endif
 
 # Their suites bring plug-ins of pytest that others need not have.
-test-frameworks: $(STAMPS)/tools ## install LangChain, LlamaIndex and Haystack apart, run their suites
+test-frameworks: $(STAMPS)/tools ## install LangChain, LlamaIndex, Haystack and hnswlib apart, test beside them
 	rm -f .bench/wheels/*.whl
 	$(MATURIN) build --release --locked --quiet --interpreter $(PY) --out .bench/wheels
 	test -x .bench/frameworks-venv/bin/python || $(PY) -m venv .bench/frameworks-venv
@@ -113,8 +113,9 @@ test-frameworks: $(STAMPS)/tools ## install LangChain, LlamaIndex and Haystack a
 	  --force-reinstall --no-deps .bench/wheels/*.whl
 	.bench/frameworks-venv/bin/python -m pytest -o filterwarnings=default -o asyncio_mode=auto \
 	  -o asyncio_default_fixture_loop_scope=function $(PYTEST_ARGS) \
-	  -k "langchain or haystack or llama_index or frameworks" tests/test_interop_langchain.py \
-	  tests/test_interop_haystack.py tests/test_interop_llama_index.py tests/test_examples.py \
+	  -k "langchain or haystack or llama_index or frameworks or coming_from" \
+	  tests/test_interop_langchain.py tests/test_interop_haystack.py \
+	  tests/test_interop_llama_index.py tests/test_coming_from.py tests/test_examples.py \
 	  tests/test_readme.py
 
 lint: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/lint ## formatting, linters, types, stubs, layers
