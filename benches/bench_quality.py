@@ -5,8 +5,8 @@
 Without graphs: Cora, CiteSeer, Amazon Photo and the graphs of MUTAG from RUVECTOR_DATA or
 ../shared/data. Seed s also chooses the held-out edges; node accuracy is on the graph's own splits.
 A file with `graph_ptr` holds many graphs, whose labels are told by a 10-fold linear probe: seed s
-takes the s-th stored assignment of folds, the embedding of all graphs looks at no label, the penalty
-is chosen within the training folds, and the baseline is the histogram of node labels.
+takes the s-th stored assignment of folds, the embedding of all graphs looks at no label, the
+penalty is chosen within the training folds, and the baseline is the histogram of node labels.
 """
 
 import argparse

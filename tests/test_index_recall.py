@@ -168,31 +168,3 @@ def test_rows_that_are_stored_a_hundred_times_are_found(metric):
         shares.append((found.distances <= truth.distances[:, 9:] + 1e-5).mean())
     # .90 to 1 over 12 seeds, .97 to .98 in the mean; .62 to .94 before copies were limited.
     assert np.mean(shares) >= 0.93
-
-
-@pytest.mark.parametrize(
-    ("order", "least"), [("first", 0.9), ("between", 0.9), ("last", 0.9), ("in parts", 0.9)]
-)
-def test_a_dense_cluster_does_not_hide_the_others(order, least):
-    rng = np.random.default_rng(0)
-    data = rng.standard_normal((6300, 24), dtype=np.float32)
-    others, queries = data[:6000], data[6000:]
-    cluster = np.float32(1e-3) * rng.standard_normal((2000, 24), dtype=np.float32)
-    parts = {
-        "first": [cluster, others],
-        "between": [others[:3000], cluster, others[3000:]],
-        "last": [others, cluster],
-        "in parts": [others, *np.split(cluster, 20)],
-    }[order]
-    index, exact = HNSW(24, metric="l2"), FlatIndex(24, metric="l2")
-    for part in parts:
-        index.add(part)
-        exact.add(part)
-    index.check()
-    assert missed(index, others) <= 90
-    # It is nearer to most of these than most of the others.
-    found, truth = index.search(queries, 10), exact.search(queries, 10)
-    assert (found.distances <= truth.distances[:, 9:] * 1.00001).mean() >= least
-    around = others[:300] + np.float32(0.02)
-    found, truth = index.search(around, 10), exact.search(around, 10)
-    assert (found.distances <= truth.distances[:, 9:] * 1.00001).mean() >= 0.95

@@ -189,11 +189,9 @@ class HNSW(GraphIndex):
         off by four times what is usual around the query: all 9,000 queries of a test among 600 to
         20,000 vectors of Fashion-MNIST, GloVe and clusters found exactly the nearest.
 
-        Vectors that lie close together and nearer to most queries than most others (a dense cluster
-        at the centre of Gaussian data) would fill the view and end walks among themselves: where
-        they do, the walk is repeated with a quarter of the view for them. Of 6,000 others of 24
-        dimensions added before such a cluster, searches at the defaults then find .987 of the ten
-        nearest, of others added after it .944; .995 without it. A larger `ef` helps.
+        Where many vectors lie close together and nearer to most queries than those queries' other
+        neighbours (a dense cluster at the centre of Gaussian data), walks may end among them and
+        miss some of the others: more so for small `m` and `ef_construction`. A larger `ef` helps.
 
         References
         ----------

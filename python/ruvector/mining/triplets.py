@@ -122,7 +122,7 @@ class TripletMiner:
             None if margin is None else check_real(margin, "margin", low=0.0, open_low=True)
         )
         self._skip = check_skip(skip)
-        self.skip = skip
+        self.skip = self._skip[1] or self._skip[0]
 
     def __repr__(self) -> str:
         return (

@@ -101,7 +101,7 @@ class GraphMiner:
                 f"least is {self.least} but must not be above most, which is {self.most}"
             )
         self._skip = check_skip(skip)
-        self.skip = skip
+        self.skip = self._skip[1] or self._skip[0]
         self.metric = check_choice(metric, "metric", choices=("cosine", "dot"))
 
     def __repr__(self) -> str:
@@ -214,8 +214,9 @@ def hard_negative_edges(
 
     Notes
     -----
-    ``2·A·n·d`` operations, and those of :func:`hops`. docs/mining.md compares training on such
-    pairs, with and without a band, with training on uniform ones.
+    ``2·A·n·d`` operations, and those of :func:`hops`; a share to pass over keeps and sorts as many
+    candidates, which can take many times as long as ``skip=0``. docs/mining.md compares training
+    on such pairs, with and without a band, with training on uniform ones.
 
     References
     ----------

@@ -61,7 +61,8 @@ def hops(
     A search looks at the edges of the nodes nearer than `most` and never at others; its marks are
     used again by the next. Where searches cover much of the graph, 512 of them run together, in
     O(most · E · 512 / 64) for all of them. Memory beside the result: 4 bytes a node and thread
-    alone, 192 together, and up to 256 MiB of results that are not lists yet.
+    alone, 192 together, 4 an edge for each of these threads, and up to 256 MiB of results that
+    are not lists yet.
 
     References
     ----------

@@ -11,6 +11,9 @@ use crate::simd;
 /// Rows a worker copies at a time.
 const PIECE: usize = 256;
 
+/// Rows a worker adds up at a time; small, for a few rows often appear far more than the rest.
+const SMALL_PIECE: usize = 32;
+
 /// Fails with the first index that is not a row of a table of `rows` rows.
 pub fn check_indices(indices: &[i64], rows: usize, argument: &'static str) -> Result<()> {
     let outside = |&index: &i64| usize::try_from(index).map_or(true, |index| index >= rows);
@@ -145,6 +148,39 @@ impl<E: Copy + Default + Send> Lists<E> {
     }
 }
 
+/// Overwrites each row of `out` with what `add(item, role, row)` adds for every item and role
+/// whose `lists[role][item]` is that row, in the order of items and then roles, so the result does
+/// not depend on the number of threads. Nothing as large as the items' gradients is ever stored.
+pub fn by_row<T: Real>(
+    lists: &[&[i64]],
+    cols: usize,
+    out: &mut [T],
+    workers: &Workers<'_>,
+    add: impl Fn(usize, usize, &mut [T]) + Sync,
+) -> Result<()> {
+    let rows = out.len().checked_div(cols).unwrap_or(0);
+    let (roles, items) = (lists.len(), lists.first().map_or(0, |list| list.len()));
+    for list in lists {
+        check_rows(list.len(), items, 1)?;
+        check_indices(list, rows, "indices")?;
+    }
+    let appearances = || {
+        let of_item = move |item| (0..roles).map(move |role| (item, role));
+        let pairs = (0..items).flat_map(of_item);
+        pairs.map(|(item, role)| (lists[role][item] as usize, item * roles + role))
+    };
+    let appearances = Lists::new(rows, appearances, workers)?;
+    workers.for_each_piece(out, SMALL_PIECE * cols.max(1), |piece, out| {
+        for (k, row) in out.chunks_exact_mut(cols.max(1)).enumerate() {
+            row.fill(T::zero());
+            for &at in appearances.of(piece * SMALL_PIECE + k) {
+                add(at / roles, at % roles, row);
+            }
+        }
+        Ok(())
+    })
+}
+
 fn check_rows(values: usize, rows: usize, cols: usize) -> Result<()> {
     if values == rows * cols {
         return Ok(());
@@ -175,6 +211,23 @@ mod tests {
         assert_eq!(run(&Workers::serial()), run(&Workers::of(3)));
         let times = indices.iter().filter(|&&i| i == 3).count() as f32;
         assert!((run(&Workers::serial())[12] - times * 1.2).abs() < 1e-2);
+    }
+
+    #[test]
+    fn appearances_are_added_in_order() {
+        let lists: [&[i64]; 2] = [&[0, 2, 2], &[2, 0, 2]];
+        let run = |threads| {
+            let mut out = vec![f64::NAN; 3];
+            let add = |item: usize, role: usize, row: &mut [f64]| {
+                row[0] = row[0] * 10.0 + (2 * item + role + 1) as f64;
+            };
+            by_row(&lists, 1, &mut out, &Workers::of(threads), add).unwrap();
+            out
+        };
+        assert_eq!(run(1), [14.0, 0.0, 2356.0]);
+        assert_eq!(run(2), run(1));
+        let mut out = [0.0f64; 2];
+        assert!(by_row(&lists, 1, &mut out, &Workers::serial(), |_, _, _| {}).is_err());
     }
 
     #[test]

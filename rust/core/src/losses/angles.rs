@@ -1,13 +1,9 @@
 //! Angles of triples against given ones, by their cosines (RKD-A of Park et al. 2019).
-//!
-//! With arms a = A - V and b = B - V the cosine's gradient to A is `b / |a||b| - cos · a / |a|²`,
-//! which by b = (A - V) - (A - B) is a sum of A's differences to V and B; so are the others, and
-//! each point gathers its own.
 
 use super::contract::*;
 use super::inputs::*;
-use super::pairs::{AHEAD, add_differences, prefetch};
-use crate::batch::check_indices;
+use super::pairs::{AHEAD, prefetch};
+use crate::batch::{by_row, check_indices};
 use crate::error::{Error, Result};
 use crate::metric::COSINE_EPS;
 use crate::pool::Workers;
@@ -16,9 +12,6 @@ use crate::simd::{Elementwise, elementwise};
 
 /// Triples a worker handles at a time.
 const PIECE: usize = 128;
-
-/// What a triple sends: each of its points gets a part of its differences to the two others.
-const ENTRIES: usize = 6;
 
 /// Independent sums, two AVX-512 registers.
 const LANES: usize = 16;
@@ -97,14 +90,18 @@ impl Loss for AnglePreservation {
         let (items, corners): (Vec<f64>, Vec<Corner>) = corners.into_iter().flatten().unzip();
         if let Some(mut gradients) = call.gradients.take() {
             let share = call.reduction.weight(count);
-            let entry = |k: usize| {
-                let (item, (to, from, weight)) =
-                    (k / ENTRIES, corners[k / ENTRIES].send(k % ENTRIES));
-                let [to, from] = [to, from].map(|role| ends[role][item] as usize);
-                (to, from, share * weight)
-            };
             let out = gradients.take("embeddings");
-            add_differences(embeddings, ENTRIES * count, entry, out, workers)?;
+            by_row(&ends, embeddings.cols(), out, workers, |item, role, to| {
+                let [vertex, first, second] = points(item);
+                let on = corners[item].shares(role, share);
+                elementwise(Add {
+                    on,
+                    vertex,
+                    first,
+                    second,
+                    to,
+                });
+            })?;
         }
         Ok(Outcome {
             values: Values::Items(items),
@@ -142,9 +139,9 @@ impl AnglePreservation {
 }
 
 impl Corner {
-    /// Which point gets how much of its difference to which other, by their roles: vertex, first,
-    /// second.
-    fn send(&self, which: usize) -> (usize, usize, f64) {
+    /// How much of either arm the gradient of the point in `role` has: vertex, first or second.
+    /// What the ends get, the vertex loses.
+    fn shares(&self, role: usize, share: f64) -> [f64; 2] {
         let [a, b] = self.lengths;
         let across = 1.0 / (a * b).max(COSINE_EPS);
         let along = |length: f64| {
@@ -154,15 +151,35 @@ impl Corner {
                 self.cosine / (length * length)
             }
         };
-        let (to, from, weight) = match which {
-            0 => (1, 0, across - along(a)),
-            1 => (1, 2, -across),
-            2 => (2, 0, across - along(b)),
-            3 => (2, 1, -across),
-            4 => (0, 1, across - along(a)),
-            _ => (0, 2, across - along(b)),
+        let shares = match role {
+            0 => [along(a) - across, along(b) - across],
+            1 => [-along(a), across],
+            _ => [across, -along(b)],
         };
-        (to, from, self.slope * weight)
+        shares.map(|of| share * self.slope * of)
+    }
+}
+
+/// Adds so much of either arm, in `f64`: arms that are parts of longer ones lose no digits.
+struct Add<'a, T> {
+    on: [f64; 2],
+    vertex: &'a [T],
+    first: &'a [T],
+    second: &'a [T],
+    to: &'a mut [T],
+}
+
+impl<T: Real> Elementwise for Add<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let [on_a, on_b] = self.on;
+        let points = self.vertex.iter().zip(self.first).zip(self.second);
+        for (to, ((&v, &a), &b)) in self.to.iter_mut().zip(points) {
+            let (a, b) = (a.wide() - v.wide(), b.wide() - v.wide());
+            *to += T::of(on_a * a + on_b * b);
+        }
     }
 }
 

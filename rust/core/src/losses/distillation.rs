@@ -117,7 +117,8 @@ impl Classes {
         self.sum = elementwise(Read {
             row,
             top: maps::max(row).wide(),
-            inverse: 1.0 / temperature,
+            // Infinite it would make NaN of the largest logit's 0.
+            inverse: (1.0 / temperature).min(f64::MAX),
             to: self,
         });
     }

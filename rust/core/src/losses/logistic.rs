@@ -32,7 +32,7 @@ pub fn cross_entropies<T: Real>(
     values: &mut [T],
 ) {
     elementwise(CrossEntropies {
-        positive: T::of(positive),
+        positive: T::of(positive.min(T::max_value().wide())),
         factor: T::of(factor),
         targets,
         logits,

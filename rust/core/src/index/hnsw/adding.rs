@@ -65,8 +65,9 @@ enum Stage {
     /// A batch has chosen its links; their targets are to choose among these edges.
     Merge(Range<usize>, Vec<Incoming>),
     Guard(guard::Round),
-    /// Rows that going or crowds of new ones made hard to find.
+    /// Rows that going made hard to find.
     Mend(guard::Round),
+    Done,
 }
 
 /// What one step writes.
@@ -156,8 +157,12 @@ impl Change<Hnsw> for Adding<'_> {
 
     fn plan(&mut self, index: &Hnsw, workers: &Workers<'_>) -> Result<Option<Step>> {
         // The change is made by then, too late to be interrupted.
-        if let Stage::Mend(round) = &mut self.stage {
-            return Ok(mend(round, index, workers).map(|seen| Step(Kind::Guard(seen))));
+        match &mut self.stage {
+            Stage::Mend(round) => {
+                return Ok(mend(round, index, workers).map(|seen| Step(Kind::Guard(seen))));
+            }
+            Stage::Done => return Ok(None),
+            _ => {}
         }
         workers.check()?;
         Ok(Some(Step(match &mut self.stage {
@@ -181,7 +186,7 @@ impl Change<Hnsw> for Adding<'_> {
                     false => None,
                 }),
             },
-            Stage::Mend(_) => return Ok(None),
+            Stage::Mend(_) | Stage::Done => return Ok(None),
         })))
     }
 
@@ -243,7 +248,7 @@ impl Change<Hnsw> for Adding<'_> {
                 index.commit(repair.as_deref_mut());
                 self.stage = match repair {
                     Some(repair) => Stage::Mend(guard::Round::of(take(&mut repair.lost))),
-                    None => Stage::Mend(guard::Round::older(&self.added)),
+                    None => Stage::Done,
                 };
             }
         }

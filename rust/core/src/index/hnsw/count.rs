@@ -69,8 +69,6 @@ impl Hnsw {
             exact: false,
             reach: usize::MAX,
             copies: usize::MAX,
-            crowd: usize::MAX,
-            wary: false,
         }
     }
 }

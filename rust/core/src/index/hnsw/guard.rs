@@ -3,21 +3,16 @@
 //! A row on the rim of the data is near nobody's heart: every row it links to has nearer ones and
 //! drops the link back, but for the spanning tree's, and a walk may pass by that. So each new row
 //! is searched for once, and if it is missed, a row that the walk came to keeps a link to it.
-//!
-//! Many new rows in one place draw walks in and hide rows stored before. So some of these are
-//! looked for too, and more where some are missed.
 
 use std::ops::Range;
 
 use crate::error::Result;
 use crate::metric::Metric;
 use crate::pool::Workers;
-use crate::rng::Stream;
 
 use super::Hnsw;
 use super::journal::Journal;
 use super::scratch::Entry;
-use super::search::copies;
 use super::select::Measure;
 use super::walk::Verdict;
 use crate::index::candidate::Candidate;
@@ -31,16 +26,6 @@ const CHUNK: usize = 1024;
 /// Links added for one row may displace what led to another: looks at most this often.
 const ROUNDS: usize = 4;
 
-/// New rows for which one that was stored before is looked for.
-const SAMPLED: usize = 16;
-
-/// When more than one in so many of these is missed, so many times as many more are looked for,
-const FEW: usize = 50;
-const WIDER: usize = 8;
-
-/// but no more than this for each new row.
-const MOST: usize = 8;
-
 /// A row that was missed, with what was seen instead; `None` for one that was found.
 pub type Seen = (u32, Option<Vec<Candidate>>);
 
@@ -53,45 +38,6 @@ pub struct Round {
     done: usize,
     /// Looked for in the next.
     missed: Vec<u32>,
-    /// How many were missed when they were first looked for.
-    lost: usize,
-    /// Of so many.
-    looked: usize,
-    /// Where more rows come from.
-    older: Option<Older>,
-}
-
-/// Rows stored before, which new ones may have made hard to find: a few of them, and more for as
-/// long as some are missed.
-struct Older {
-    rows: usize,
-    /// The first of those looked for.
-    first: usize,
-    /// So many are looked for at once,
-    size: usize,
-    /// and so many altogether at most.
-    left: usize,
-}
-
-impl Older {
-    fn than(added: &Range<usize>) -> Self {
-        let rows = added.start;
-        let mut stream = Stream::new(0, added.end as u64);
-        Self {
-            rows,
-            first: stream.below(rows.max(1) as u64) as usize,
-            size: added.end / SAMPLED - rows / SAMPLED,
-            left: rows.min(added.len() * MOST),
-        }
-    }
-
-    fn take(&mut self) -> Vec<u32> {
-        let count = self.size.min(self.left);
-        self.left -= count;
-        self.size *= WIDER;
-        let spread = |i| (self.first + i * self.rows / count) % self.rows;
-        (0..count).map(|i| spread(i) as u32).collect()
-    }
 }
 
 impl Round {
@@ -107,33 +53,7 @@ impl Round {
             rows,
             done: 0,
             missed: Vec::new(),
-            lost: 0,
-            looked: 0,
-            older: None,
         }
-    }
-
-    /// A round for rows stored before these.
-    pub fn older(added: &Range<usize>) -> Self {
-        Self {
-            older: Some(Older::than(added)),
-            ..Self::of(Vec::new())
-        }
-    }
-
-    /// Goes on to more rows, if any are to be looked for.
-    fn widen(&mut self) -> bool {
-        let Some(older) = &mut self.older else {
-            return false;
-        };
-        if self.looked > 0 && self.lost * FEW <= self.looked {
-            return false;
-        }
-        self.rows = older.take();
-        self.missed.clear();
-        (self.number, self.done, self.lost) = (0, 0, 0);
-        self.looked = self.rows.len();
-        self.looked > 0
     }
 
     /// Looks for the next chunk of rows, if there is one.
@@ -148,7 +68,7 @@ impl Round {
             self.rows = std::mem::take(&mut self.missed);
             self.done = 0;
         }
-        if (self.number == ROUNDS || self.rows.is_empty()) && !self.widen() {
+        if self.number == ROUNDS || self.rows.is_empty() {
             return Ok(None);
         }
         let end = self.rows.len().min(self.done + CHUNK);
@@ -164,7 +84,6 @@ impl Round {
         for (row, seen) in seen {
             if let Some(seen) = seen {
                 self.missed.push(*row);
-                self.lost += usize::from(self.number == 0);
                 index.guard_one(*row, seen, &mut journal);
             }
         }
@@ -175,11 +94,7 @@ impl Round {
 impl Hnsw {
     /// What a walk towards a row comes to, if not the row or a copy of it.
     fn look_for(&self, row: u32) -> Option<Vec<Candidate>> {
-        if !self.rows.stays(row as usize) {
-            return None;
-        }
-        let mut walk = self.walk();
-        walk.crowd = self.crowd(copies(1, EF));
+        let walk = self.walk();
         let mut buffer = Vec::new();
         let query = self.rows.view(row as usize, &mut buffer);
         let own = self.rows.between(row as usize, row as usize);
@@ -194,7 +109,7 @@ impl Hnsw {
                 }
                 Verdict::Enter
             };
-            let missed = walk.beam_past(query, start, EF, 0, scratch, judge);
+            let missed = walk.beam(query, start, EF, 0, scratch, judge);
             missed.then(|| scratch.pool.iter().map(|entry| entry.candidate()).collect())
         })
     }

@@ -4,7 +4,6 @@ use super::Hnsw;
 use super::count::Uncounted;
 use super::graph::EMPTY;
 use super::scratch::Entry;
-use super::search::copies;
 use super::select::{Choice, Measure, select, select_again};
 use super::walk::Walk;
 use crate::index::candidate::Candidate;
@@ -77,7 +76,6 @@ impl Hnsw {
             let walk = Walk {
                 exact,
                 reach: self.reach(),
-                crowd: self.crowd(copies(1, ef)),
                 ..self.walk()
             };
             let entry = self.graph.entry();
@@ -90,7 +88,7 @@ impl Hnsw {
                     && top.is_some_and(|top| level <= top)
                 {
                     let distinct = |pool: &mut Vec<Entry>, row| walk.oldest_copy(pool, row);
-                    walk.beam_past(query, from, ef, level, scratch, distinct);
+                    walk.beam(query, from, ef, level, scratch, distinct);
                     if level == 0 && !exact && self.is_blurred(query, &scratch.pool) {
                         return None;
                     }

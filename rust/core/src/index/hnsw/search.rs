@@ -4,7 +4,6 @@ use crate::error::{Error, Result};
 use crate::index::flat::exact;
 use crate::index::hits::{Hit, Hits};
 use crate::matrix::Matrix;
-use crate::metric::Metric;
 use crate::pool::Workers;
 
 use super::Hnsw;
@@ -58,26 +57,7 @@ pub(super) fn pool_size(ef: Option<usize>, k: usize) -> Result<usize> {
     }
 }
 
-/// Adds another walk's rows to a pool. None is dropped: some may be hidden.
-fn join(pool: &mut Vec<Entry>, other: &[Entry]) {
-    pool.extend_from_slice(other);
-    for entry in pool.iter_mut() {
-        *entry = Entry::new(entry.distance(), entry.node());
-    }
-    pool.sort_unstable();
-    pool.dedup();
-}
-
 impl Hnsw {
-    /// How many rows of a crowd a pool takes that takes so many copies. An inner product does not
-    /// tell how near rows are to one another.
-    pub(super) fn crowd(&self, copies: usize) -> usize {
-        match self.rows.space.metric {
-            Metric::InnerProduct => usize::MAX,
-            _ => copies,
-        }
-    }
-
     /// The `k` nearest rows of every query that a walk with a pool of `ef` rows finds.
     ///
     /// `ef` is raised to `k`; without one it is the larger of `k` and [`DEFAULT_EF`]. A pool that
@@ -147,7 +127,6 @@ impl Hnsw {
         };
         let mut walk = self.walk_counting(count);
         walk.copies = copies(k, ef);
-        walk.crowd = self.crowd(walk.copies);
         let mut ef = ef;
         if self.rows.coding.codes.is_some() {
             walk.reach = ef.max(k + BEYOND);
@@ -156,11 +135,6 @@ impl Hnsw {
         loop {
             let start = walk.descend(query, entry, 0, scratch);
             walk.beam(query, start, ef, 0, scratch, |_, _| Verdict::Enter);
-            if walk.is_crowded(&scratch.pool) {
-                let before = scratch.pool.clone();
-                walk.again(query, start, ef, 0, scratch, |_, _| Verdict::Enter);
-                join(&mut scratch.pool, &before);
-            }
             if walk.exact || !self.measure_again(query, scratch, count) {
                 break;
             }

@@ -8,12 +8,6 @@ use crate::index::candidate::Candidate;
 /// Candidates measured together against one that was chosen: those further on may never be needed.
 const BLOCK: usize = 48;
 
-/// A row beyond a cluster is this many times as far as the cluster's rows; distances are squared.
-const GAP: f32 = 64.0;
-
-/// The part of a row's links, one in so many, that lead beyond a cluster it is in.
-const BEYOND: usize = 4;
-
 /// Distances between stored rows, many at a time.
 #[derive(Debug, Default)]
 pub struct Measure {
@@ -112,67 +106,7 @@ pub struct Choice {
 /// each at equal ef: choosing 2m instead of m took Gaussian 20,000 × 128 (cosine, ef 400) from
 /// .949 to .974; filling took sorted clusters (ip, ef 64) from .984 to .999, and Fashion-MNIST
 /// (20,000 rows, ef 20) from .991 to .994 with 11 % slower search and 14 % longer building.
-///
-/// Where the nearest are a dense cluster, a part of the links is for those beyond it.
 pub fn select(
-    rows: &Rows,
-    candidates: &[Candidate],
-    choice: Choice,
-    measure: &mut Measure,
-    kept: impl Fn(u32) -> bool,
-) -> Vec<Candidate> {
-    let capacity = choice.capacity;
-    if candidates.len() <= capacity {
-        return candidates.to_vec();
-    }
-    let Some(gap) = gap(candidates) else {
-        return select_evenly(rows, candidates, choice, measure, kept);
-    };
-    let (near, far) = candidates.split_at(gap);
-    let kept_of = |part: &[Candidate]| part.iter().filter(|other| kept(other.node())).count();
-    let beyond = far.len().min(capacity / BEYOND);
-    let beyond = beyond
-        .min(capacity.saturating_sub(kept_of(near)))
-        .max(kept_of(far));
-    let within = Choice {
-        capacity: capacity - beyond,
-        fill: choice.fill.min(capacity - beyond),
-        ..choice
-    };
-    let mut chosen = select_evenly(rows, near, within, measure, &kept);
-    let beyond = Choice {
-        capacity: capacity - chosen.len(),
-        fill: choice.fill.saturating_sub(chosen.len()),
-        ..choice
-    };
-    chosen.extend(select_evenly(rows, far, beyond, measure, &kept));
-    chosen
-}
-
-/// Where candidates are so much further than those before that these are a cluster.
-fn gap(candidates: &[Candidate]) -> Option<usize> {
-    let furthest = candidates.last()?.distance();
-    // Most often, so that the others need not be looked at.
-    if !spans(nearest(candidates), furthest) {
-        return None;
-    }
-    let is_gap = |pair: &[Candidate]| spans(pair[0].distance(), pair[1].distance());
-    Some(1 + candidates.windows(2).position(is_gap)?)
-}
-
-/// The distance of the first of `candidates`, nearest first, that is no copy.
-fn nearest(candidates: &[Candidate]) -> f32 {
-    let mut distances = candidates.iter().map(|other| other.distance());
-    distances.find(|&d| d > 0.0).unwrap_or(f32::INFINITY)
-}
-
-/// Whether one distance is that of a cluster's rows and the other one beyond it.
-fn spans(near: f32, far: f32) -> bool {
-    near > 0.0 && near * GAP < far
-}
-
-/// Chooses without regard to dense clusters.
-fn select_evenly(
     rows: &Rows,
     candidates: &[Candidate],
     choice: Choice,
@@ -252,15 +186,6 @@ pub fn select_again(
     // many were chosen.
     let (first, rest) = links.split_at(descent(links)? + 1);
     if descent(rest).is_some() {
-        return None;
-    }
-    let of_new = || new.chunks(1);
-    let near = of_new().chain([first, rest]).map(nearest);
-    let far = of_new()
-        .chain([first, rest])
-        .filter_map(<[Candidate]>::last);
-    let far = far.map(|other| other.distance());
-    if spans(near.fold(f32::INFINITY, f32::min), far.fold(0.0, f32::max)) {
         return None;
     }
     let (mut chosen, mut pruned) = (first.to_vec(), rest.to_vec());
@@ -355,32 +280,6 @@ mod tests {
                 let got = select(&rows, &candidates, choice, &mut measure, |row| row == kept);
                 assert_eq!(got, plainly(&rows, &candidates, choice, kept));
             }
-        }
-    }
-
-    #[test]
-    fn a_cluster_leaves_links_for_those_beyond_it() {
-        let mut stream = Stream::new(1, 0);
-        let data: Vec<f32> = (0..160 * DIM)
-            .map(|i| stream.uniform() as f32 * if i < 120 * DIM { 1e-3 } else { 1.0 })
-            .collect();
-        let mut rows = Rows::new(Space::new(DIM, Metric::L2).unwrap(), Storage::Float32);
-        let vectors = Matrix::new(&data, 160, DIM).unwrap();
-        rows.append(vectors, None).unwrap();
-        let mut measure = Measure::default();
-        let others: Vec<u32> = (1..160).collect();
-        let candidates = measure.sorted(&rows, false, 0, &others);
-        let furthest = candidates.last().unwrap().node();
-        let choice = Choice {
-            capacity: 8,
-            fill: 8,
-            exact: false,
-        };
-        for kept in [furthest, u32::MAX] {
-            let chosen = select(&rows, &candidates, choice, &mut measure, |row| row == kept);
-            let beyond = chosen.iter().filter(|link| link.node() >= 120).count();
-            assert_eq!((chosen.len(), beyond), (8, 2));
-            assert!(kept == u32::MAX || chosen.iter().any(|link| link.node() == kept));
         }
     }
 

@@ -19,13 +19,6 @@ const LINES: usize = 16;
 /// faster, Fashion-MNIST built 20 % faster.
 const TOGETHER: usize = 4;
 
-/// Rows of a crowd differ in their distances by this part at most. Of Gaussian rows of 128
-/// dimensions, a quarter of a pool spans some .02: those are rarely compared with one another.
-const BAND: f32 = 0.01;
-
-/// And they are this part of it apart from one another at most. Distances are squared.
-const NEAR: f32 = 0.1;
-
 /// What becomes of a row that is near enough for the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -47,11 +40,6 @@ pub struct Walk<'a, C = Uncounted> {
     /// How many equal rows a pool takes. More of them than are asked for cannot be results, but
     /// would fill the pool wherever they are nearer than most others, and end the walk there.
     pub copies: usize,
-    /// How many rows a pool takes that are about as far and near one another, seen from the query:
-    /// more of them would fill it too, for they mostly lead to one another.
-    pub crowd: usize,
-    /// Whether it takes no more; else it is only told afterwards that there are.
-    pub wary: bool,
 }
 
 impl<C: Count> Walk<'_, C> {
@@ -193,18 +181,8 @@ impl<C: Count> Walk<'_, C> {
                 match judge(pool, Candidate::new(distance, link)) {
                     Verdict::Enter => {
                         let position = pool.partition_point(|&other| other < entry);
-                        let candidate = Candidate::new(distance, link);
-                        if self.has_copies(pool, position, candidate) {
+                        if self.has_copies(pool, position, Candidate::new(distance, link)) {
                             continue;
-                        }
-                        if self.wary {
-                            if self.ends_crowd(pool, position, candidate) {
-                                continue;
-                            }
-                            if let Some(last) = self.displaced(pool, position, candidate) {
-                                pool.remove(last);
-                                cursor -= usize::from(last < cursor);
-                            }
                         }
                         let hidden = usize::from(self.rows.is_hidden(link as usize));
                         ef += hidden;
@@ -224,44 +202,6 @@ impl<C: Count> Walk<'_, C> {
             }
         }
         true
-    }
-
-    /// As [`Walk::beam`], and warily once more where the pool is crowded. Few data have such crowds:
-    /// to be wary at once made searches of clustered 200,000 × 128 some 5 % slower.
-    #[inline(always)]
-    pub fn beam_past(
-        &self,
-        query: &[f32],
-        start: Candidate,
-        ef: usize,
-        level: u8,
-        scratch: &mut Scratch,
-        judge: impl Fn(&mut Vec<Entry>, Candidate) -> Verdict + Copy,
-    ) -> bool {
-        let ended = self.beam(query, start, ef, level, scratch, judge);
-        match ended && self.is_crowded(&scratch.pool) {
-            true => self.again(query, start, ef, level, scratch, judge),
-            false => ended,
-        }
-    }
-
-    /// As [`Walk::beam`], but warily.
-    #[cold]
-    #[inline(never)]
-    pub fn again(
-        &self,
-        query: &[f32],
-        start: Candidate,
-        ef: usize,
-        level: u8,
-        scratch: &mut Scratch,
-        judge: impl Fn(&mut Vec<Entry>, Candidate) -> Verdict,
-    ) -> bool {
-        let walk = Self {
-            wary: true,
-            ..*self
-        };
-        walk.beam(query, start, ef, level, scratch, judge)
     }
 
     /// Lets in the oldest of several equal rows alone, of those that stay if there are any. So
@@ -293,35 +233,6 @@ impl<C: Count> Walk<'_, C> {
         };
         (ties(position) || ties(position.wrapping_sub(1)))
             && self.count_copies(pool, |entry| entry.candidate(), candidate)
-    }
-
-    /// Whether a candidate at `position` would be one too many of a crowd, behind all others.
-    fn ends_crowd(&self, pool: &[Entry], position: usize, candidate: Candidate) -> bool {
-        let nearer = position.checked_sub(self.crowd);
-        let nearer = nearer.and_then(|nearer| pool.get(nearer));
-        nearer.is_some_and(|nearer| self.is_crowd(nearer.candidate(), candidate))
-    }
-
-    /// The furthest of a crowd that is one too many with a candidate at `position`.
-    fn displaced(&self, pool: &[Entry], position: usize, candidate: Candidate) -> Option<usize> {
-        let last = position.saturating_add(self.crowd - 1);
-        let further = pool.get(last)?;
-        self.is_crowd(candidate, further.candidate())
-            .then_some(last)
-    }
-
-    /// Whether the pool holds more of a crowd than it may; looks at a few.
-    pub fn is_crowded(&self, pool: &[Entry]) -> bool {
-        let mut ends = (self.crowd..pool.len()).step_by((self.crowd / 2).max(1));
-        ends.any(|end| self.is_crowd(pool[end - self.crowd].candidate(), pool[end].candidate()))
-    }
-
-    /// Whether two rows are about as far, and much nearer to each other.
-    fn is_crowd(&self, nearer: Candidate, further: Candidate) -> bool {
-        let distance = further.distance();
-        let (a, b) = (nearer.node() as usize, further.node() as usize);
-        nearer.distance() >= distance * (1.0 - BAND)
-            && self.rows.between_by(self.exact, a, b) <= NEAR * distance
     }
 
     /// The same where others are as far as the candidate, whatever the pool is made of.

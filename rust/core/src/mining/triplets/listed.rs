@@ -56,10 +56,10 @@ pub(super) fn mine<T: Real>(
             for &row in exclude.iter().flat_map(|lists| lists.of(anchor)) {
                 values[classes.places[row as usize] as usize] = T::neg_infinity();
             }
-            search.pass_over(choice.skip, values);
             if search.positives.is_empty() {
                 continue;
             }
+            search.pass_over(choice.skip, values);
             if values.iter().all(|&value| value == T::neg_infinity()) {
                 found.without_negative += 1;
                 continue;
