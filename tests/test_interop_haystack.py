@@ -1,10 +1,12 @@
 """The document store of Haystack, by Haystack's own suite and beyond it."""
 
+import copy
 import os
+import pickle
 from dataclasses import replace
 
 import pytest
-from ruvector.errors import InvalidTypeError
+from ruvector.errors import CorruptFileError, InvalidArgumentError, InvalidTypeError
 
 os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")
 haystack = pytest.importorskip("haystack", reason="no haystack-ai")
@@ -75,6 +77,58 @@ def test_a_pipeline_asks_it_and_can_be_written_down(tmp_path):
     loaded = again.get_component("find").document_store
     assert loaded.count_documents() == 4
     assert loaded.index == {"m": 8}
+
+
+def test_a_loaded_store_keeps_its_own_settings(tmp_path):
+    filled(metric="l2", index={"m": 8, "seed": 5}).save(tmp_path)
+    for options in (
+        {},
+        {"metric": "l2"},
+        {"metric": "l2", "index": {"m": 8, "storage": "float32"}},
+    ):
+        store = RuvectorDocumentStore(path=tmp_path, **options)
+        found = store.embedding_retrieval([0.0, 2.0], top_k=2)
+        assert [document.id for document in found] == ["c", "b"]
+        assert [document.score for document in found] == pytest.approx([-1, -4.42])
+        assert store.to_dict()["init_parameters"] == {
+            "metric": "l2", "index": {"m": 8, "seed": 5}, "path": str(tmp_path)
+        }  # fmt: skip
+        assert RuvectorDocumentStore.from_dict(store.to_dict()).count_documents() == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"metric": "cosine"}, "'cosine'} were given but the store in .* has {'metric': 'l2'}"),
+        ({"index": {"m": 12}}, "{'m': 12} were given .* {'m': 16}"),
+        (
+            {"metric": "ip", "index": {"storage": "int8"}},
+            "has {'storage': 'float32', 'metric': 'l2'}; leave them out",
+        ),
+    ],
+)
+def test_settings_other_than_the_loaded_store_s_are_refused(tmp_path, options, message):
+    filled(metric="l2").save(tmp_path)
+    with pytest.raises(InvalidArgumentError, match=message):
+        RuvectorDocumentStore(path=tmp_path, **options)
+
+
+def test_a_folder_without_a_store_is_where_it_will_be(tmp_path):
+    store = filled(metric="l2", path=tmp_path)
+    assert store.metric == "l2"
+    store.save()
+    assert RuvectorDocumentStore(path=tmp_path).count_documents() == 4
+    for index in tmp_path.glob("index-*"):
+        index.unlink()
+    with pytest.raises(CorruptFileError):
+        RuvectorDocumentStore(path=tmp_path)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda store: pickle.loads(pickle.dumps(store))])
+def test_copies_hold_the_documents(copied):
+    again = copied(filled(metric="l2"))
+    (one,) = again.embedding_retrieval([0.0, 2.0], top_k=1)
+    assert (one.id, one.score, again.count_documents()) == ("c", -1.0, 4)
 
 
 def test_a_policy_that_fails_writes_nothing():

@@ -1,6 +1,8 @@
 """Records under keys, with vectors: the part that stores of documents share."""
 
+import copy
 import json
+import pickle
 import threading
 
 import numpy as np
@@ -102,15 +104,82 @@ def test_a_damaged_store_is_refused(tmp_path):
         {"index": "../index.ruvector"},
         {"options": {"metric": "none"}},
         {"rows": []},
+        {"rows": {"a": 0, "b": float("inf")}},
+        {"index": "index-none.ruvector"},
     ):
         path.write_text(json.dumps(whole | change))
         with pytest.raises(CorruptFileError):
             KeyedIndex.load(tmp_path)
-    path.write_text("{")
-    with pytest.raises(CorruptFileError):
-        KeyedIndex.load(tmp_path)
     with pytest.raises(FileNotFoundError):
         KeyedIndex.load(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "written", [b"{", b"\xff\xfe\x00", b"[" * 100_000], ids=["cut", "bytes", "brackets"]
+)
+def test_what_is_no_json_is_refused(tmp_path, written):
+    (tmp_path / "store.json").write_bytes(written)
+    with pytest.raises(CorruptFileError, match="no whole store"):
+        KeyedIndex.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [({"metric": "l2"}, "'metric': 'cosine'"), ({"metric": "cosine", "m": 8}, "'m': 12")],
+)
+def test_options_that_are_not_the_index_s_are_refused(tmp_path, options, named):
+    store = KeyedIndex(metric="cosine", m=12, ef_construction=50, seed=3, storage="int8")
+    store.put(["a", "b"], np.eye(2), [1, 2])
+    store.save(tmp_path)
+    assert KeyedIndex.load(tmp_path).options == store.options
+    path = tmp_path / "store.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"options": options}))
+    with pytest.raises(CorruptFileError, match=named):
+        KeyedIndex.load(tmp_path)
+
+
+def deep():
+    value = []
+    for _ in range(100_000):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({1: "x", "1": "y"}, "its key 1 is no string"),
+        ({"list": [{"inner": ({None: 0},)}]}, "its key None is no string"),
+        (deep(), "cannot be written as JSON"),
+    ],
+    ids=["beside", "within", "deep"],
+)
+def test_records_that_json_would_change_are_not_saved(tmp_path, record, message):
+    store = KeyedIndex()
+    store.put(["a"], [[1.0]], [record])
+    with pytest.raises(InvalidTypeError, match=message):
+        store.save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda store: pickle.loads(pickle.dumps(store))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+def test_a_copy_is_a_store_of_its_own(copied):
+    store = KeyedIndex(metric="l2")
+    copied(store).put(["a"], [[1.0, 0.0]], [0])
+    assert len(store) == 0
+    store.put(["a", "b", "bare"], [[1.0, 0.0], [0.0, 1.0], None], [1, 2, 3])
+    again = copied(store)
+    again.put(["c"], [[5.0, 5.0]], [4])
+    again.drop(["a"])
+    assert store.records == {"a": 1, "b": 2, "bare": 3}
+    assert again.records == {"b": 2, "bare": 3, "c": 4}
+    assert [hit.key for hit in store.search([1.0, 0.0], 3)] == ["a", "b"]
+    assert [hit.key for hit in again.search([5.0, 5.0], 3)] == ["c", "b"]
+    assert again.options == store.options
 
 
 def test_what_cannot_be_saved_leaves_the_old_store(tmp_path):

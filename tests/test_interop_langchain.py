@@ -1,5 +1,8 @@
 """The vector store of LangChain, by LangChain's own suite and beyond it."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
@@ -86,6 +89,23 @@ def test_there_and_back(tmp_path):
     assert after.similarity_search("-1 0.1", k=4) == before.similarity_search("-1 0.1", k=4)
     after.add_texts(["-1 0"])
     assert len(after) == 4
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_copies_hold_the_documents(copied):
+    before = store(metric="l2")
+    after = copied(before)
+    before.delete()
+    assert len(after) == 4
+    (found,) = after.similarity_search_with_score("0 3", k=1)
+    assert (found[0].id, found[1]) == ("c", 4)
+
+
+def test_metadata_keys_that_are_no_strings_are_not_saved(tmp_path):
+    one = RuvectorStore(Numbers())
+    one.add_texts(["1 0"], [{1: "x", "1": "y"}])
+    with pytest.raises(InvalidTypeError, match="its key 1 is no string"):
+        one.save(tmp_path)
 
 
 def test_a_retriever_asks_it():

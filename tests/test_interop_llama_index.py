@@ -1,5 +1,8 @@
 """The vector store of LlamaIndex; the framework ships no suite, so its index is what asks."""
 
+import copy
+import pickle
+
 import pytest
 from ruvector.errors import InvalidArgumentError
 
@@ -100,6 +103,26 @@ def test_an_index_asks_it(tmp_path):
     )
     (best,) = again.as_retriever(similarity_top_k=1).retrieve("3 3")
     assert (best.node.get_content(), best.score) == ("3 3", 0)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda store: pickle.loads(pickle.dumps(store))])
+def test_copies_hold_the_nodes(copied):
+    store = RuvectorVectorStore(metric="l2", m=8)
+    store.add([node("a", [1.0, 0.0], n=0), node("b", [0.0, 1.0], n=1)])
+    again = copied(store)
+    store.clear()
+    assert [one.node_id for one in again.get_nodes(filters=filters("n", 1))] == ["b"]
+    found = again.query(Query([0.0, 2.0], similarity_top_k=2))
+    assert (found.ids, found.similarities) == (["b", "a"], [-1, -5])
+    assert (again.stores_text, again.client.m) == (True, 8)
+
+
+def test_what_does_not_pickle_is_an_error_and_no_empty_store():
+    store = RuvectorVectorStore()
+    store.add([node("a", [1.0, 0.0])])
+    store._store.records["a"]["extra"] = lambda: None
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        pickle.dumps(store)
 
 
 def test_refusals(store):

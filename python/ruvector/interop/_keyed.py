@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,17 @@ __all__ = ["Found", "KeyedIndex", "matching"]
 
 _FILE = "store.json"
 _GONE = object()
+
+#: What reading a damaged store.json runs into, and an index that it names and that is not there.
+_DAMAGE = (
+    AttributeError,
+    FileNotFoundError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 class Found(NamedTuple):
@@ -44,7 +56,8 @@ class KeyedIndex:
     """Records by key, each with a vector or without one.
 
     The index is made with the first vectors, whose length it takes. Threads may use one object:
-    changes wait for each other, searches see what is there.
+    changes wait for each other, searches see what is there. Copies and pickles hold what was there
+    between two changes.
 
     Parameters
     ----------
@@ -69,6 +82,21 @@ class KeyedIndex:
         self._rows: dict[str, int] = {}
         self._keys: dict[int, str] = {}
         self._next = 0
+        self._lock = threading.RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock:
+            # Copies of all that changes, since who asks reads them when the lock is free again.
+            state = {
+                name: dict(value) if isinstance(value, dict) else value
+                for name, value in self.__dict__.items()
+            }
+            state["index"] = pickle.dumps(self.index)
+        del state["_lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= {**state, "index": pickle.loads(state["index"])}
         self._lock = threading.RLock()
 
     def __len__(self) -> int:
@@ -169,13 +197,19 @@ class KeyedIndex:
             kept = iter(self.index.get(there) if self.index is not None and there else ())
             return [next(kept) if key in self._rows else None for key in keys]
 
+    def differing(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return, of those options of an index that are others here, what they are here."""
+        index = HNSW(1, **self.options) if self.index is None else self.index
+        own = {name: getattr(index, name) for name in options}
+        return {name: value for name, value in own.items() if value != options[name]}
+
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write everything to a folder; what was saved there before stays until all is written.
 
         Raises
         ------
         InvalidTypeError
-            A record that JSON cannot hold.
+            A record that JSON cannot hold, or would give back with other keys.
         """
         root = Path(folder)
         with self._lock:
@@ -190,10 +224,11 @@ class KeyedIndex:
             }
             try:
                 text = json.dumps(content)
-            except (TypeError, ValueError) as error:
+                _check_keys(self.records)
+            except (TypeError, ValueError, RecursionError) as error:
                 raise InvalidTypeError(
                     f"a record cannot be written as JSON ({error}); keep to numbers, strings, "
-                    "lists and mappings in metadata"
+                    "lists and mappings with keys that are strings in metadata"
                 ) from None
             root.mkdir(parents=True, exist_ok=True)
             if self.index is not None:
@@ -220,9 +255,9 @@ class KeyedIndex:
             A file is damaged or something else.
         """
         path = Path(folder) / _FILE
-        text = path.read_text(encoding="utf-8")
+        written = path.read_bytes()
         try:
-            content = json.loads(text)
+            content = json.loads(written.decode("utf-8"))
             if content["format"] != "ruvector store" or content["format_version"] != 1:
                 raise ValueError(f"its format is {content['format']!r}")
             made = cls(**content["options"])
@@ -233,14 +268,33 @@ class KeyedIndex:
                 if Path(name).name != name:
                     raise ValueError(f"it names {name!r} as its index")
                 made.index = HNSW.load(path.parent / name)
+            if others := made.differing(made.options):
+                raise ValueError(f"its options are not its index's, which are {others}")
             stored = [] if made.index is None else sorted(made.index.ids.tolist())
             if stored != sorted(made._rows.values()) or not set(made._rows) <= set(made.records):
                 raise ValueError("its index holds other vectors")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except _DAMAGE as error:
             raise CorruptFileError(f"{path} is no whole store ({error})") from None
         made._keys = {row: key for key, row in made._rows.items()}
         made._next = max(made._keys, default=-1) + 1
         return made
+
+
+def _check_keys(value: Any) -> None:
+    """Raise TypeError where a mapping in plain JSON values has a key that is no string.
+
+    JSON would make a string of it, and one of the two where that string is a key as well.
+    """
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            for key in one:
+                if not isinstance(key, str):
+                    raise TypeError(f"its key {key!r} is no string")
+            waiting.extend(one.values())
+        elif isinstance(one, (list, tuple)):
+            waiting.extend(one)
 
 
 def matching(wanted: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:

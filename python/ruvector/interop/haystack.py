@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -13,7 +14,7 @@ from haystack.document_stores.errors import DuplicateDocumentError
 from haystack.document_stores.types import DuplicatePolicy
 from haystack.utils.filters import document_matches_filter
 
-from ruvector.errors import InvalidTypeError
+from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.interop._keyed import KeyedIndex
 
 __all__ = ["RuvectorDocumentStore", "RuvectorEmbeddingRetriever"]
@@ -28,17 +29,20 @@ class RuvectorDocumentStore:
 
     Parameters
     ----------
-    metric : {"cosine", "l2", "ip"}
+    metric : {"cosine", "l2", "ip"}, optional
+        By default that of the store at `path`, or the cosine.
     index : dict, optional
-        Options of the index, such as ``{"m": 32}``.
+        Options of the index, such as ``{"m": 32}``; by default those of the store at `path`.
     path : path, optional
-        Folder that :meth:`save` wrote; read where it is there. The dictionary of a pipeline holds
-        the path, never the documents.
+        Folder that :meth:`save` wrote, or will write; read where there is a store in it. The
+        dictionary of a pipeline holds the path, never the documents.
 
     Raises
     ------
     InvalidArgumentError, InvalidTypeError
-        An option that the index refuses.
+        An option that the index refuses, or that is another in the store at `path`.
+    CorruptFileError
+        The store at `path` is damaged.
 
     Notes
     -----
@@ -60,15 +64,26 @@ class RuvectorDocumentStore:
     def __init__(
         self,
         *,
-        metric: str = "cosine",
+        metric: str | None = None,
         index: dict[str, Any] | None = None,
         path: str | os.PathLike[str] | None = None,
     ) -> None:
-        self.metric, self.index = metric, dict(index or {})
+        asked = dict(index or {})
         self.path = None if path is None else os.fspath(path)
-        self._store = KeyedIndex(metric=metric, **self.index)
-        if self.path is not None and os.path.exists(self.path):  # noqa: PTH110 - of a string
-            self._store = KeyedIndex.load(self.path)
+        self._store = KeyedIndex(metric="cosine" if metric is None else metric, **asked)
+        if self.path is not None:
+            with contextlib.suppress(FileNotFoundError):
+                self._store = KeyedIndex.load(self.path)
+        if metric is not None:
+            asked["metric"] = metric
+        if others := self._store.differing(asked):
+            given = {name: asked[name] for name in others}
+            raise InvalidArgumentError(
+                f"the settings {given} were given but the store in {self.path!r} has {others}; "
+                "leave them out, or name another folder"
+            )
+        self.index = dict(self._store.options)
+        self.metric: str = self.index.pop("metric")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as Haystack's pipelines keep them."""

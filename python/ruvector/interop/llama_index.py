@@ -19,7 +19,7 @@ from llama_index.core.vector_stores.utils import (
     metadata_dict_to_node,
     node_to_metadata_dict,
 )
-from pydantic import PrivateAttr
+from pydantic import BaseModel, PrivateAttr
 
 from ruvector.errors import InvalidArgumentError
 from ruvector.index import HNSW
@@ -69,6 +69,14 @@ class RuvectorVectorStore(BasePydanticVectorStore):
     def __init__(self, *, metric: str = "cosine", **options: Any) -> None:
         super().__init__(stores_text=True)
         self._store = KeyedIndex(metric=metric, **options)
+
+    # LlamaIndex's own leave out what does not pickle, and make the rest anew from public fields.
+    def __getstate__(self) -> dict[Any, Any]:
+        state: dict[Any, Any] = BaseModel.__getstate__(self)
+        return state
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        BaseModel.__setstate__(self, state)
 
     @classmethod
     def class_name(cls) -> str:
