@@ -162,6 +162,7 @@ def test_a_weight_that_the_loss_does_not_read_stays():
     task = MetaTask(np.zeros(2), np.zeros(2))
     for learner in (MAML(_bowl), MAML(_bowl, first_order=True), Reptile(_bowl)):
         assert np.array_equal(learner.adapt(weights, task.support)["idle"], np.ones(3))
+        assert not np.shares_memory(learner.adapt(weights, task.support)["idle"], weights["idle"])
         gradients = learner.value_and_grad(weights, [task]).gradients
         assert np.array_equal(gradients["idle"], np.zeros(3))
 
@@ -185,6 +186,23 @@ def test_what_cannot_be_learned_from_is_refused(learner):
     vectors = type(learner)(lambda _, batch: Variable(batch))
     with pytest.raises(InvalidArgumentError, match=r"shape \(2,\) but must be a scalar"):
         vectors.adapt({"x": np.zeros(2)}, np.zeros(2))
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"x": np.zeros(2, int)}, r"weights\['x'\] is of int64"),
+        ({"x": np.zeros(2, np.float16)}, "float16 .* float32 or float64"),
+        ({"x": np.zeros(2), "idle": [1.0]}, r"weights\['idle'\] is a list"),
+        ([np.zeros(2)], "weights is a list"),
+    ],
+)
+@pytest.mark.parametrize("learner", [MAML(_bowl), MAML(_bowl, first_order=True), Reptile(_bowl)])
+def test_weights_are_floats_by_name(learner, weights, message):
+    with pytest.raises(InvalidTypeError, match=message):
+        learner.adapt(weights, np.ones(2))
+    with pytest.raises(InvalidTypeError, match=message):
+        learner.value_and_grad(weights, [MetaTask(np.ones(2), np.ones(2))])
 
 
 @pytest.mark.parametrize("kind", [MAML, Reptile])

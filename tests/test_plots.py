@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from ruvector import HNSW, Graph
+from ruvector import HNSW, FlatIndex, Graph
 from ruvector.curriculum import Curriculum, Stage
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.evaluation import recall_curve
@@ -157,6 +157,30 @@ def test_the_curve_of_an_index_can_be_drawn():
     assert len(axes.lines[0].get_xdata()) == len(curve)
 
 
+QUERIES = np.eye(4, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "queries", "options", "message"),
+    [
+        (HNSW, 5, QUERIES[:0], {}, "5 vectors and there are 0 queries"),
+        (HNSW, 0, QUERIES, {}, "0 vectors and there are 4 queries"),
+        (FlatIndex, 5, QUERIES, {}, "index is a FlatIndex"),
+        (FlatIndex, 0, QUERIES, {}, "index is a FlatIndex"),
+        (HNSW, 5, QUERIES[:, :3], {}, "needs 4 columns"),
+        (HNSW, 5, QUERIES, {"k": 0}, "k is 0"),
+        (HNSW, 5, QUERIES, {"target": 1.5}, "target is 1.5"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_curve_needs_an_index_and_queries(kind, count, queries, options, message):
+    index = kind(4)
+    index.add(RNG.standard_normal((count, 4)).astype(np.float32))
+    error = InvalidArgumentError if kind is HNSW else InvalidTypeError
+    with pytest.raises(error, match=message):
+        recall_curve(index, queries, **options)
+
+
 @pytest.mark.parametrize(
     ("curves", "error", "message"),
     [
@@ -205,6 +229,12 @@ def test_rare_classes_are_drawn_as_one():
     counts = {c.get_label(): len(c.get_offsets()) for c in axes.collections}
     assert len(counts) == 15
     assert counts["others"] == 6
+    labels[:3] = -1
+    axes = plots.embedding_map(RNG.standard_normal((30, 3)), labels)
+    unlabelled = {c.get_label(): len(c.get_offsets()) for c in axes.collections}
+    assert unlabelled["no class"] == 3
+    # Seven classes of two and seven of the 13 of one are told apart.
+    assert unlabelled["others"] == 6
     assert all(counts[str(class_)] == 2 for class_ in range(10))
 
 
@@ -222,6 +252,24 @@ def test_maps_refuse(rows, labels, message):
         plots.embedding_map(rows, labels)
 
 
+def test_names_of_a_map_are_a_mapping():
+    with pytest.raises(InvalidTypeError, match=r"names is a list .* dict\(enumerate"):
+        plots.embedding_map(np.eye(3), [0, 1, 0], names=["even", "odd"])
+
+
+@pytest.mark.parametrize(("history", "names"), [(3, None), (np.ones(3), None), (None, ["total"])])
+def test_losses_refuse_what_has_no_history(history, names):
+    with pytest.raises(InvalidTypeError, match=r"history is a .* must be a LossTracker"):
+        plots.losses(history, names)
+
+
+@pytest.mark.parametrize("names", ["loss/total", 3])
+def test_losses_refuse_names_that_are_no_list(names):
+    tracker = LossTracker([EpochRecord(1, {"total": 1.0}, 0.1)])
+    with pytest.raises(InvalidTypeError, match="names"):
+        plots.losses(tracker, names)
+
+
 def test_degrees_are_counted():
     star = Graph.from_edges([[0, i] for i in range(1, 31)], num_nodes=33)
     axes = plots.degree_histogram(star)
@@ -233,6 +281,8 @@ def test_degrees_are_counted():
     assert plots.degree_histogram(RING).get_title() == ""
     empty = plots.degree_histogram(Graph.from_edges(np.empty((0, 2), int), num_nodes=3))
     assert len(empty.lines[0].get_xdata()) == 0
+    assert empty.get_title() == "3 of 3 nodes without neighbours"
+    empty.figure.canvas.draw()
 
 
 def test_hops_are_those_of_a_search():
@@ -255,6 +305,16 @@ def test_far_nodes_are_out_of_reach():
     np.testing.assert_allclose([b.get_height() for b in whole.patches], [2 / 9] * 4 + [1 / 9])
 
 
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [({"most": 0}, InvalidArgumentError), ({"sources": 0}, InvalidArgumentError),
+     ({"seed": -1}, InvalidArgumentError), ({"seed": 0.5}, InvalidTypeError)],
+)  # fmt: skip
+def test_hops_refuse(options, error):
+    with pytest.raises(error, match=next(iter(options))):
+        plots.hop_histogram(RING, **options)
+
+
 @pytest.mark.parametrize("plot", [plots.degree_histogram, plots.hop_histogram])
 def test_graphs_alone_have_degrees_and_hops(plot):
     with pytest.raises(InvalidTypeError, match="must be a Graph"):
@@ -275,7 +335,23 @@ def test_densities_are_those_of_the_similarities():
     assert legend == ["positives (200)", "negatives (300)"]
 
 
-@pytest.mark.parametrize(("near", "far"), [([], [1.0]), ([1.0], []), ([np.nan], [1.0])])
+@pytest.mark.parametrize(
+    ("near", "far"),
+    [(1.0, 1.0), (1.0, 1 + 2.2e-16), (1e30, 1e30), (0.0, 1e-320), (-1e-12, 0.0), (1e300, -1e300)],
+)
+@pytest.mark.filterwarnings("error")
+def test_densities_of_values_that_hardly_differ_are_drawn(near, far):
+    axes = plots.similarity_distributions([near], [far])
+    axes.figure.canvas.draw()
+    data = axes.patches[0].get_data()
+    assert (np.diff(data.edges) > 0).all()
+    assert data.edges[0] <= min(near, far) <= max(near, far) <= data.edges[-1]
+    assert np.sum(data.values * np.diff(data.edges)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("near", "far"), [([], [1.0]), ([1.0], []), ([np.nan], [1.0]), ([-1.7e308], [1.7e308])]
+)
 def test_densities_refuse(near, far):
     with pytest.raises(InvalidArgumentError):
         plots.similarity_distributions(near, far)

@@ -11,6 +11,7 @@ import ruvector
 from chromium import chromium, find_chromium
 from ruvector.cli import main
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
+from ruvector.evaluation import probe_accuracy
 from ruvector.tracking import LossTracker
 from ruvector.training import EpochRecord
 
@@ -143,7 +144,11 @@ def test_the_plots_are_there(page, model):
     assert [attrs["aria-label"] for attrs, _ in page.all("svg")] == wanted
     words = {text.strip() for _, text in page.all("text")}
     assert {"epoch", "loss", "recall@10", "queries a second", "share of pairs"} <= words
-    assert not [title for title in Read(report_html(model)).all("h3") if title[1] == "Losses"]
+    without = {name: value for name, value in model.details.items() if name != "histories"}
+    bare = Read(report_html(replace(model, details=without)))
+    assert [text for _, text in bare.all("h3") if text] == wanted[1:]
+    kept = Read(report_html(model))
+    assert [text for _, text in kept.all("h3") if text] == ["Losses of link", *wanted[1:]]
 
 
 def test_a_model_that_kept_its_histories_shows_them(model, history):
@@ -158,6 +163,58 @@ def test_a_model_that_kept_its_histories_shows_them(model, history):
     broken = replace(model, details={"histories": {"edges": [{"epoch": 1}]}})
     with pytest.raises(InvalidArgumentError, match="'edges'"):
         report_html(broken)
+
+
+@pytest.mark.parametrize(
+    ("details", "message"),
+    [
+        ({"histories": [{"epoch": 1}]}, "histories that are a list"),
+        ({"histories": {"link": 3}}, "'link'"),
+        ({"histories": {"link": [{"epoch": "a", "losses": {}, "seconds": 1}]}}, "'link'"),
+        ({"costs": ["raw"]}, r"costs \['raw'\]"),
+        ({"costs": {"raw": 3}}, "costs .* numbers by name"),
+        ({"costs": {"raw": {"train_seconds": "long"}}}, "'long' for the train_seconds of raw"),
+        ({"costs": {"raw": {"train_seconds": 10**400}}}, "must be a number"),
+        ({"index_seconds": None}, "None for index_seconds"),
+    ],
+)
+def test_details_that_are_damaged_are_named(model, details, message):
+    with pytest.raises(InvalidArgumentError, match=message):
+        report_html(replace(model, details=details))
+
+
+def test_epochs_without_losses_are_no_figure(model):
+    lengths = LossTracker([EpochRecord(1, {}, 0.1)])
+    assert not [t for _, t in Read(report_html(model, losses=lengths)).all("h3") if t == "Losses"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "figures"),
+    [
+        ([-1] * 60, set()),
+        ([4] + [-1] * 59, set()),
+        ([2] * 60, {"neighbour_accuracy_at_10"}),
+        ([0, 1, 0] + [-1] * 57, {"neighbour_accuracy_at_10"}),
+    ],
+)
+def test_figures_that_labels_do_not_allow_are_left_out(model, labels, figures):
+    graph = replace(model.graph, labels=np.array(labels))
+    rows = {text for _, text in Read(report_html(replace(model, graph=graph))).all("th")}
+    assert {row for row in rows if "accuracy" in row} == figures
+    assert {"link_auc", "index_recall_at_10"} <= rows
+    with pytest.raises(InvalidArgumentError, match=r"labelled nodes of \d classes"):
+        probe_accuracy(model.embeddings, graph)
+
+
+def test_masks_without_labels_leave_the_probe_out(model):
+    masks = np.arange(60) % 3 == np.arange(3)[:, None]
+    graph = replace(model.graph, train_mask=masks[0], val_mask=masks[1], test_mask=masks[2])
+    # Nodes of the training mask are of one class.
+    assert "probe_accuracy" not in ruvector.evaluate_embeddings(model.embeddings, graph)
+    graph = replace(graph, labels=np.where(masks[2], -1, np.arange(60) % 2))
+    assert "probe_accuracy" not in ruvector.evaluate_embeddings(model.embeddings, graph)
+    graph = replace(graph, labels=np.arange(60) % 2)
+    assert "probe_accuracy" in ruvector.evaluate_embeddings(model.embeddings, graph)
 
 
 def test_the_neighbours_are_those_of_the_index(page, model):

@@ -93,9 +93,21 @@ def test_features_may_come_in_any_form():
         (batch, batch.graph.features),
         (batch, CSR.from_dense(batch.graph.features)),
         (GRAPHS, [graph.features for graph in GRAPHS]),
+        (GRAPHS, tuple(graph.features.tolist() for graph in GRAPHS)),
+        (GRAPHS, [CSR.from_dense(graph.features) for graph in GRAPHS]),
+        (GRAPHS, [CSR.from_dense(GRAPHS[0].features), *(g.features for g in GRAPHS[1:])]),
+        (GRAPHS, [*(g.features for g in GRAPHS[:-1]), CSR.from_dense(GRAPHS[-1].features)]),
     ]
     for graphs, features in given:
         np.testing.assert_allclose(ruvector.embed(graphs, features, task="graph"), want, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["csr_matrix", "csr_array", "coo_array"])
+def test_a_list_may_hold_matrices_of_scipy(kind):
+    make = getattr(pytest.importorskip("scipy.sparse"), kind)
+    features = [make(graph.features) for graph in GRAPHS]
+    want = ruvector.embed(GRAPHS, task="graph")
+    np.testing.assert_allclose(ruvector.embed(GRAPHS, features, task="graph"), want, atol=1e-5)
 
 
 def test_wide_features_are_cut_to_their_leading_directions():
@@ -157,6 +169,9 @@ def test_columns_of_rare_pairs_do_not_blow_up_graphs_that_come_later():
         (GRAPHS, np.ones((3, 2)), InvalidArgumentError, "3 rows"),
         (GRAPHS, [np.ones((4, 2))], InvalidArgumentError, "1 arrays"),
         (GRAPHS, [np.ones((1, 2))] * 12, InvalidArgumentError, r"features\[0\]"),
+        (GRAPHS, [CSR.from_dense(np.ones((1, 2)))] * 12, InvalidArgumentError, r"features\[0\]"),
+        (GRAPHS, [*(g.features for g in GRAPHS[:-1]), 3], InvalidArgumentError, r"features\[11\]"),
+        (GRAPHS, [[[1], [1, 2]]] * 12, InvalidArgumentError, r"features\[0\] cannot be read"),
         ([GRAPHS[0], _graphs(1, None)[0]], None, InvalidArgumentError, "features"),
         (GRAPHS, "features", InvalidTypeError, "features"),
         (

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ruvector.errors import InvalidArgumentError
+from ruvector.arrays import as_floats, check_int, check_real
+from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.graph import Graph
 from ruvector.index import HNSW, FlatIndex
 from ruvector.metrics import average_precision, neighbour_accuracy, recall_at_k, roc_auc
@@ -58,15 +59,17 @@ def evaluate_embeddings(
     dict of str to float
         ``probe_accuracy`` (mean over the graph's splits) and ``probe_accuracy_sd``,
         ``neighbour_accuracy_at_10`` with labels; ``link_auc`` and ``link_ap`` with held-out edges;
-        ``index_recall_at_10`` against exact search.
+        ``index_recall_at_10`` against exact search. Too few labels for a figure leave it out.
     """
     figures: dict[str, float] = {}
     if graph.labels is not None:
         dense = _dense(embeddings)
-        figures["probe_accuracy"], figures["probe_accuracy_sd"] = probe_accuracy(
-            dense, graph, seed=seed
-        )
-        figures["neighbour_accuracy_at_10"] = neighbour_accuracy(dense, graph.labels, k=10)
+        if _can_probe(graph.labels, _splits(graph, graph.labels, seed)):
+            figures["probe_accuracy"], figures["probe_accuracy_sd"] = probe_accuracy(
+                dense, graph, seed=seed
+            )
+        if np.count_nonzero(graph.labels != -1) >= 2:
+            figures["neighbour_accuracy_at_10"] = neighbour_accuracy(dense, graph.labels, k=10)
     if split is not None and len(split.test):
         figures["link_auc"], figures["link_ap"] = link_scores(embeddings, split)
     if np.prod(embeddings.shape) <= MAX_INDEXED_VALUES:
@@ -81,12 +84,25 @@ def probe_accuracy(
 
     The probe is a logistic regression on the frozen embeddings whose strength of regularisation
     is chosen on the validation nodes. A single stored split has standard deviation 0.
+
+    Raises
+    ------
+    InvalidArgumentError
+        No labels, or a split without two classes to train on and labels to choose and test by.
     """
     if graph.labels is None:
         raise InvalidArgumentError("graph has no labels to probe for")
+    splits = _splits(graph, graph.labels, seed)
+    if not _can_probe(graph.labels, splits):
+        known = graph.labels[graph.labels != -1]
+        raise InvalidArgumentError(
+            f"graph has {len(known)} labelled nodes of {len(np.unique(known))} classes but every "
+            "split needs two classes to train on and labelled nodes to choose and test by; label "
+            "more nodes or give the graph other masks"
+        )
     scores = [
         linear_probe(embeddings, graph.labels, train, validation, test).accuracy
-        for train, validation, test in _splits(graph, graph.labels, seed)
+        for train, validation, test in splits
     ]
     return float(np.mean(scores)), float(np.std(scores))
 
@@ -151,6 +167,15 @@ def recall_curve(
         ``"ef"``, ``"recall"`` and ``"queries_per_second"`` in one batch on all threads. A hit as
         near as the last true neighbour is one, whichever of several it is.
 
+    Raises
+    ------
+    InvalidTypeError
+        No :class:`HNSW`, such as a :class:`FlatIndex`, whose search is exact; queries that are no
+        numbers.
+    InvalidArgumentError
+        An empty index, no queries or of another dimension, `k` below 1, or a `target` outside 0
+        to 1.
+
     Examples
     --------
     >>> import numpy as np
@@ -161,9 +186,21 @@ def recall_curve(
     >>> recall_curve(index, np.eye(4, dtype=np.float32), k=5)[-1]["recall"]
     1.0
     """
+    if not isinstance(index, HNSW):
+        raise InvalidTypeError(
+            f"index is a {type(index).__name__} but must be an HNSW: only there does ef trade "
+            "recall for speed"
+        )
+    queries = as_floats(queries, "queries", dtype=np.float32, columns=index.dim)
+    check_real(target, "target", low=0.0, high=1.0)
+    if not len(index) or not len(queries):
+        raise InvalidArgumentError(
+            f"the index holds {len(index)} vectors and there are {len(queries)} queries but a "
+            "curve needs both; give at least one of each"
+        )
+    k = min(check_int(k, "k", low=1), len(index))
     exact = FlatIndex(index.dim, metric=index.metric)
     exact.add(index.get(index.ids))
-    k = min(k, len(index))
     last = exact.search(queries, k).distances[:, -1:]
     last += 1e-6 * np.abs(last) + np.float32(1e-7)
     curve: list[dict[str, Any]] = []
@@ -171,12 +208,24 @@ def recall_curve(
     while True:
         start = time.perf_counter()
         found = index.search(queries, k, ef=ef)
-        seconds = time.perf_counter() - start
+        seconds = max(time.perf_counter() - start, 1e-9)
         recall = float((found.distances <= last).mean())
         curve.append({"ef": ef, "recall": recall, "queries_per_second": len(queries) / seconds})
         if recall >= target or ef >= len(index):
             return curve
         ef = min(len(index), max(ef + 1, int(ef * 1.3)))
+
+
+def _can_probe(
+    labels: npt.NDArray[np.int64], splits: list[tuple[npt.NDArray[np.bool_], ...]]
+) -> bool:
+    known = labels != -1
+    return all(
+        len(np.unique(labels[train & known])) > 1
+        and bool((validation & known).any())
+        and bool((test & known).any())
+        for train, validation, test in splits
+    )
 
 
 class _PairScore:

@@ -154,9 +154,14 @@ def _joined_features(graphs: Sequence[Graph]) -> CSR | npt.NDArray[Any] | None:
         raise InvalidArgumentError(
             "features must be there for all graphs, with the same columns, or for none"
         )
-    if not any(isinstance(part, CSR) for part in given):
-        return np.concatenate(given)  # type: ignore[arg-type]
-    sparse = [part if isinstance(part, CSR) else CSR.from_dense(part) for part in given]
+    return joined_rows(given)
+
+
+def joined_rows(parts: Sequence[CSR | npt.NDArray[Any]]) -> CSR | npt.NDArray[Any]:
+    """Return matrices of the same columns, one below the other; as CSR if one of them is."""
+    if not any(isinstance(part, CSR) for part in parts):
+        return np.concatenate(parts)  # type: ignore[arg-type]
+    sparse = [part if isinstance(part, CSR) else CSR.from_dense(part) for part in parts]
     ends = np.cumsum([0, *(part.nnz for part in sparse)])
     indptr = [part.indptr[1:] + end for part, end in zip(sparse, ends, strict=False)]
     return CSR(

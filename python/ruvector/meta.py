@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ruvector.arrays import check_int, check_real
 from ruvector.autograd import Variable, backward, constant, gradients, scale, subtract
-from ruvector.errors import InvalidArgumentError
+from ruvector.errors import InvalidArgumentError, InvalidTypeError
 
 __all__ = ["MAML", "MetaResult", "MetaTask", "Reptile"]
 
@@ -67,7 +67,7 @@ class _InnerSteps:
         check_int(self.inner_steps, "inner_steps", low=1)
 
     def adapt(self, weights: Weights, support: Any) -> dict[str, Array]:
-        """Return the weights after the inner steps on `support`; `weights` stay as they are.
+        """Return the weights after the inner steps on `support` in arrays of their own.
 
         Parameters
         ----------
@@ -79,8 +79,11 @@ class _InnerSteps:
         ------
         InvalidArgumentError
             The loss is no finite scalar.
+        InvalidTypeError
+            Weights that are not arrays of floats by name.
         """
-        now = dict(weights)
+        # Copies: a weight that the loss does not read must not be the caller's own array.
+        now = {name: np.array(array) for name, array in _checked(weights).items()}
         for _ in range(self.inner_steps):
             variables = {name: Variable(array) for name, array in now.items()}
             backward(_scalar(self.loss(variables, support)))
@@ -160,8 +163,11 @@ class MAML(_InnerSteps):
         InvalidArgumentError
             No tasks, a loss that is no finite scalar, or one with an operation that has no second
             derivative.
+        InvalidTypeError
+            Weights that are not arrays of floats by name.
         """
         _check_tasks(tasks)
+        _checked(weights)
         sums = {name: np.zeros_like(array) for name, array in weights.items()}
         value = unadapted = 0.0
         for support, query in tasks:
@@ -229,8 +235,11 @@ class Reptile(_InnerSteps):
         ------
         InvalidArgumentError
             No tasks, or a loss that is no finite scalar.
+        InvalidTypeError
+            Weights that are not arrays of floats by name.
         """
         _check_tasks(tasks)
+        _checked(weights)
         sums = {name: np.zeros_like(array) for name, array in weights.items()}
         value = unadapted = 0.0
         for support, query in tasks:
@@ -245,6 +254,22 @@ class Reptile(_InnerSteps):
 def _check_tasks(tasks: Sequence[MetaTask]) -> None:
     if len(tasks) == 0:
         raise InvalidArgumentError("tasks is empty; give at least one")
+
+
+def _checked(weights: Weights) -> Weights:
+    if not isinstance(weights, Mapping):
+        raise InvalidTypeError(
+            f"weights is a {type(weights).__name__} but must be a mapping of names to arrays"
+        )
+    for name, array in weights.items():
+        dtype = getattr(array, "dtype", None)
+        if dtype not in (np.float32, np.float64):
+            what = f"a {type(array).__name__}" if dtype is None else f"of {dtype}"
+            raise InvalidTypeError(
+                f"weights[{name!r}] is {what} but must be an array of float32 or float64; convert "
+                "it with numpy.asarray(…, numpy.float32)"
+            )
+    return weights
 
 
 def _scalar(output: Variable) -> Variable:

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ruvector.arrays import check_int
+from ruvector.arrays import as_numbers, check_int
 from ruvector.errors import InvalidArgumentError, InvalidTypeError, NotFittedError
 from ruvector.graph import Graph
-from ruvector.graph_batch import GraphBatch
+from ruvector.graph_batch import GraphBatch, joined_rows
 from ruvector.linalg import matmul, truncated_svd
 from ruvector.smoothing import as_features
 from ruvector.sparse import CSR
@@ -140,8 +140,8 @@ class WalkPairs:
         ----------
         graphs : GraphBatch or sequence of Graph
         features : array_like of shape (n, f), CSR or SciPy sparse matrix, or a list, optional
-            Of all nodes, one graph after the other, or a list of one array for each graph; the
-            graphs' own by default.
+            Of all nodes, one graph after the other, or a list of one array or sparse matrix for
+            each graph; the graphs' own by default.
 
         Returns
         -------
@@ -212,7 +212,7 @@ def _given(
     else:
         batch = GraphBatch.of(_checked(graphs))
     given: Any = batch.graph.features if features is None else features
-    if isinstance(given, (list, tuple)) and given and np.ndim(given[0]) == 2:
+    if isinstance(given, (list, tuple)) and given and _matrix(given[0], 0).ndim == 2:
         given = _stacked(given, batch)
     return batch, None if given is None else as_features(batch.graph, given)
 
@@ -231,17 +231,26 @@ def _checked(graphs: object) -> list[Graph]:
     return list(graphs)
 
 
-def _stacked(parts: Sequence[Any], batch: GraphBatch) -> npt.NDArray[Any]:
+def _matrix(part: Any, number: int) -> CSR | npt.NDArray[Any]:
+    if isinstance(part, CSR):
+        return part
+    if hasattr(part, "tocsr") and np.ndim(part) == 2:
+        return CSR.from_scipy(part)
+    return as_numbers(part, f"features[{number}]")
+
+
+def _stacked(parts: Sequence[Any], batch: GraphBatch) -> CSR | npt.NDArray[Any]:
     sizes = np.diff(batch.indptr)
     if len(parts) != len(sizes):
         raise InvalidArgumentError(
             f"features has {len(parts)} arrays but there are {len(sizes)} graphs; give one a graph"
         )
-    arrays = [np.asarray(part) for part in parts]
-    for number, (array, size) in enumerate(zip(arrays, sizes, strict=True)):
-        if array.ndim != 2 or len(array) != size or array.shape[1] != arrays[0].shape[1]:
+    matrices = [_matrix(part, number) for number, part in enumerate(parts)]
+    columns = matrices[0].shape[1]
+    for number, (matrix, size) in enumerate(zip(matrices, sizes, strict=True)):
+        if matrix.ndim != 2 or matrix.shape != (size, columns):
             raise InvalidArgumentError(
-                f"features[{number}] has shape {array.shape} but graph {number} has {size} nodes "
-                f"and features[0] has {arrays[0].shape[1]} columns"
+                f"features[{number}] has shape {matrix.shape} but graph {number} has {size} nodes "
+                f"and features[0] has {columns} columns"
             )
-    return np.concatenate(arrays)
+    return joined_rows(matrices)

@@ -33,6 +33,7 @@ def degree_histogram(graph: Graph, *, ax: Axes | None = None) -> Axes:
     -------
     matplotlib.axes.Axes
         Nodes without neighbours, which have no place on such an axis, are counted in its title.
+        Without edges there is nothing to draw, and the axes are linear.
 
     Raises
     ------
@@ -57,8 +58,9 @@ def degree_histogram(graph: Graph, *, ax: Axes | None = None) -> Axes:
     there = counts > 0
     axes = axes_or_new(ax)
     axes.plot(middles[there], counts[there] / widths[there], "o", color=COLOURS[0], markersize=5)
-    axes.set(xscale="log", yscale="log", xlabel="neighbours of a node")
-    axes.set_ylabel("nodes with so many")
+    axes.set(xlabel="neighbours of a node", ylabel="nodes with so many")
+    if len(some):  # Without a point Matplotlib cannot draw a logarithmic axis.
+        axes.set(xscale="log", yscale="log")
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.yaxis.set_major_formatter("{x:,.7g}")
     axes.grid(alpha=0.3)
@@ -97,7 +99,7 @@ def hop_histogram(
     InvalidTypeError
         No graph.
     InvalidArgumentError
-        `most` or `sources` out of range.
+        `most`, `sources` or `seed` out of range.
 
     Notes
     -----
@@ -115,7 +117,8 @@ def hop_histogram(
     _checked(graph)
     limit = check_int(most, "most", low=1)
     count = min(check_int(sources, "sources", low=1), graph.num_nodes)
-    chosen = np.random.default_rng(seed).choice(graph.num_nodes, count, replace=False)
+    random = np.random.default_rng(check_int(seed, "seed", low=0))
+    chosen = random.choice(graph.num_nodes, count, replace=False)
     pairs = count * (graph.num_nodes - 1)
     found: list[int] = []
     while len(found) < limit and sum(found) < pairs:

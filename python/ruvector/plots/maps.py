@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ruvector.arrays import as_floats, as_labels, check_int
-from ruvector.errors import InvalidArgumentError
+from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.plots._axes import COLOURS, GREY, MARKERS, axes_or_new
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def embedding_map(
         d of 2 or more; larger ones are projected by :func:`principal_axes`.
     labels : array_like of int, shape (n,), optional
         Classes, each with a colour and a mark of its own; -1 for none. The 14 most frequent are
-        told apart.
+        told apart, the others drawn as one.
     names : mapping of int to str, optional
         What the classes are called.
     ax : matplotlib.axes.Axes, optional
@@ -116,6 +116,8 @@ def embedding_map(
     ------
     InvalidArgumentError
         No rows, NaN or infinity, d below 2, or another number of labels than rows.
+    InvalidTypeError
+        Names that are no mapping.
 
     Examples
     --------
@@ -130,6 +132,11 @@ def embedding_map(
     if rows.shape[1] < 2:
         raise InvalidArgumentError(f"embeddings has {rows.shape[1]} columns; a map needs 2")
     classes = None if labels is None else as_labels(labels, "labels", count=len(rows))
+    if names is not None and not isinstance(names, Mapping):
+        raise InvalidTypeError(
+            f"names is a {type(names).__name__} but must be a mapping of classes to names, such as "
+            "dict(enumerate(names))"
+        )
     points, shares = principal_axes(rows)
     axes = axes_or_new(ax)
     # Small marks where there are many.
@@ -154,10 +161,11 @@ def _draw_classes(
 ) -> None:
     found, counts = np.unique(classes[classes >= 0], return_counts=True)
     told = np.sort(found[np.argsort(-counts, kind="stable")[:MOST_CLASSES]])
-    rest = ~np.isin(classes, told)
-    if rest.any():
-        label = "others" if len(found) > len(told) else "no class"
-        axes.scatter(*points[rest].T, color=GREY, marker=".", label=label, **look)
+    none = classes < 0
+    others = ~none & ~np.isin(classes, told)
+    for rest, label, marker in ((none, "no class", "."), (others, "others", "X")):
+        if rest.any():
+            axes.scatter(*points[rest].T, color=GREY, marker=marker, label=label, **look)
     for number, class_ in enumerate(told.tolist()):
         axes.scatter(
             *points[classes == class_].T, color=COLOURS[number % len(COLOURS)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from ruvector.arrays import as_floats, check_int
 from ruvector.errors import InvalidArgumentError
@@ -32,7 +33,7 @@ def similarity_distributions(
     positives, negatives : array_like of shape (p,) and (q,)
         Similarities; larger is nearer.
     bins : int
-        Of equal width, the same for both.
+        Of equal width, the same for both; around values that lie too close for so many, wider.
     what : str
         The label of the axis.
     ax : matplotlib.axes.Axes, optional
@@ -46,7 +47,7 @@ def similarity_distributions(
     Raises
     ------
     InvalidArgumentError
-        An empty array, NaN or infinity.
+        An empty array, NaN or infinity, or values whose difference float64 cannot hold.
 
     Examples
     --------
@@ -65,7 +66,7 @@ def similarity_distributions(
             raise InvalidArgumentError(f"{name} holds NaN or infinity")
         sides[name] = values
     both = np.concatenate(list(sides.values()))
-    edges = np.histogram_bin_edges(both, bins)
+    edges = _edges(both, bins)
     axes = axes_or_new(ax)
     for number, (name, values) in enumerate(sides.items()):
         density = np.histogram(values, edges, density=True)[0]
@@ -81,3 +82,18 @@ def similarity_distributions(
     axes.set_ylim(bottom=0)
     axes.legend()
     return axes
+
+
+def _edges(values: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.float64]:
+    """Return the ends of bins that float64 can tell from each other."""
+    low, high = float(values.min()), float(values.max())
+    if high / 2 - low / 2 > np.finfo(np.float64).max / 4:
+        raise InvalidArgumentError(
+            f"similarities reach from {low:g} to {high:g}, too far apart to draw; scale them"
+        )
+    # A few roundings a bin; less than the floor makes densities infinite.
+    least = bins * 1e-15 * max(abs(low), abs(high), 1e-280)
+    if high - low < least:
+        middle, half = (low + high) / 2, max(0.5, least)
+        low, high = middle - half, middle + half
+    return np.histogram_bin_edges(values, bins, range=(low, high))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -60,6 +60,8 @@ def losses(history: History, names: Sequence[str] | None = None, *, ax: Axes | N
     ------
     InvalidArgumentError
         No epoch has one of the names, or there are no epochs.
+    InvalidTypeError
+        No history, or names that are no list.
 
     Examples
     --------
@@ -73,7 +75,12 @@ def losses(history: History, names: Sequence[str] | None = None, *, ax: Axes | N
     """
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415  (optional)
 
-    if isinstance(names, str):
+    if not all(hasattr(history, part) for part in ("names", "epochs", "__getitem__")):
+        raise InvalidTypeError(
+            f"history is a {type(history).__name__} but must be a LossTracker; make one of a "
+            "trainer's history with LossTracker(trainer.history)"
+        )
+    if names is not None and (isinstance(names, str) or not isinstance(names, Iterable)):
         raise InvalidTypeError(f"names is {names!r} but must be a list of names")
     shown = [n for n in history.names if n.startswith("loss/")] if names is None else list(names)
     if not shown:

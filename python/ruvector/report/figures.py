@@ -44,7 +44,7 @@ def figures_of(model: Model, trackers: Mapping[str, LossTracker]) -> list[Figure
         figures.append(Figure(title, _svg(draw(), title, f"f{len(figures)}"), caption))
 
     for name, tracker in trackers.items():
-        if len(tracker):
+        if any(figure.startswith("loss/") for figure in tracker.names):
             title = f"Losses of {name}" if name else "Losses"
             add(title, partial(plots.losses, tracker), "Means over each epoch's steps.")
     graph, embeddings = model.graph, model.embeddings

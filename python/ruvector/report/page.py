@@ -55,15 +55,17 @@ def report_html(
     Returns
     -------
     str
-        Figures beside those of raw features and of smoothing, plots, and an explorer: find a node
-        by name or number, click through its nearest neighbours.
+        Figures beside those of raw features and of smoothing, as far as the graph's labels and the
+        split allow, plots, and an explorer: find a node by name or number, click through its
+        nearest neighbours.
 
     Raises
     ------
     InvalidTypeError
         No model, or losses that are no tracker.
     InvalidArgumentError
-        `nodes` or `k` below 1, or a history in the model's details that is none of epochs.
+        `nodes` or `k` below 1, or a history in the model's details that is none of epochs, or
+        costs or seconds there that are no numbers.
 
     Notes
     -----
@@ -98,14 +100,46 @@ def report_html(
 
 def _histories(model: Model) -> dict[str, LossTracker]:
     found: dict[str, LossTracker] = {}
-    for name, records in model.details.get("histories", {}).items():
+    histories = model.details.get("histories", {})
+    if not isinstance(histories, Mapping):
+        raise InvalidArgumentError(
+            f"the model's details hold histories that are a {type(histories).__name__} but must "
+            "be lists of epochs by name; give the report losses to draw instead"
+        )
+    for name, records in histories.items():
         try:
-            found[str(name)] = LossTracker(EpochRecord(**record) for record in records)
-        except (TypeError, ValueError, AttributeError) as error:
+            tracker = LossTracker(EpochRecord(**record) for record in records)
+            _ = tracker.epochs  # Numbers, or this fails.
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InvalidArgumentError(
-                f"the model's details hold a history {name!r} that is none of epochs ({error})"
+                f"the model's details hold a history {name!r} that is none of epochs ({error}); "
+                "give the report losses to draw instead"
             ) from None
+        found[str(name)] = tracker
     return found
+
+
+def _costs(model: Model) -> dict[str, dict[str, float]]:
+    costs = model.details.get("costs", {})
+    if not isinstance(costs, Mapping) or not all(isinstance(c, Mapping) for c in costs.values()):
+        raise InvalidArgumentError(
+            f"the model's details hold costs {costs!r} but they must be numbers by name; replace "
+            "or leave out the model's details"
+        )
+    return {
+        str(name): {str(of): _number(value, f"the {of} of {name}") for of, value in cost.items()}
+        for name, cost in costs.items()
+    }
+
+
+def _number(value: Any, what: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidArgumentError(
+            f"the model's details hold {value!r} for {what} but it must be a number; replace or "
+            "leave out the model's details"
+        ) from None
 
 
 def write_report(model: Model, path: str | os.PathLike[str], **options: Any) -> None:
@@ -143,7 +177,8 @@ def _facts(model: Model) -> list[tuple[str, str]]:
     ]  # fmt: skip
     rows += [(name, str(details[name])) for name in ("task", "seed") if name in details]
     if "index_seconds" in details:
-        rows.append(("seconds to index", f"{details['index_seconds']:.2f}"))
+        seconds = _number(details["index_seconds"], "index_seconds")
+        rows.append(("seconds to index", f"{seconds:.2f}"))
     return rows
 
 
@@ -157,7 +192,7 @@ def _quality(model: Model) -> dict[str, dict[str, float]]:
     }
     if graph.features is not None:
         quality["raw features"] = evaluate_embeddings(graph.features, graph, split=split)
-    costs: Mapping[str, Mapping[str, float]] = model.details.get("costs", {})
+    costs = _costs(model)
     for name, cost in (("trained", "trained"), ("smoothed", "smooth"), ("raw features", "raw")):
         if name in quality:
             quality[name] |= costs.get(cost, {})
