@@ -132,15 +132,10 @@ def truncated_svd(
     >>> found.S.round(4)
     array([3., 2.], dtype=float32)
     """
-    a = _operand(matrix)
+    a, wanted, width = _sizes(matrix, rank, oversampling)
     rows, cols = a.shape
-    if not rows or not cols:
-        raise InvalidArgumentError(f"matrix has shape {a.shape} but must not be empty")
-    wanted = min(check_int(rank, "rank", low=1), rows, cols)
-    extra = check_int(oversampling, "oversampling", low=0)
     rounds = check_int(iterations, "iterations", low=0)
     start = np.random.Generator(np.random.PCG64(check_int(seed, "seed", low=0)))
-    width = min(wanted + extra, rows, cols)
     # The small side is multiplied by its r × r factors, so let it be the columns.
     if rows < cols:
         u, s, vt = _decompose(a.T, width, rounds, start)
@@ -148,8 +143,7 @@ def truncated_svd(
     else:
         u, s, vt = _decompose(a, width, rounds, start)
     u, s, vt = u[:, :wanted], s[:wanted], vt[:wanted]
-    largest = np.argmax(np.abs(vt), axis=1)
-    signs = np.where(vt[np.arange(wanted), largest] < 0, -1.0, 1.0).astype(np.float32)
+    signs = _signs(vt)
     return TruncatedSVD(
         np.ascontiguousarray(u * signs),
         s.astype(np.float32),
@@ -195,7 +189,7 @@ def leading_directions(
     Notes
     -----
     O((iterations + 1) · nnz · r + (iterations · columns + rows) · r²) with r = rank +
-    oversampling. The same bits for any number of threads.
+    oversampling. Threads and bits as for :func:`truncated_svd`.
 
     References
     ----------
@@ -208,15 +202,10 @@ def leading_directions(
     >>> leading_directions(np.diag([3.0, 2.0, 1.0]), 2).S.round(3)
     array([3., 2.], dtype=float32)
     """
-    a = _operand(matrix)
-    rows, cols = a.shape
-    if not rows or not cols:
-        raise InvalidArgumentError(f"matrix has shape {a.shape} but must not be empty")
-    wanted = min(check_int(rank, "rank", low=1), rows, cols)
-    extra = check_int(oversampling, "oversampling", low=0)
+    a, wanted, width = _sizes(matrix, rank, oversampling)
+    rows = a.shape[0]
     rounds = check_int(iterations, "iterations", low=0)
     start = np.random.Generator(np.random.PCG64(check_int(seed, "seed", low=0)))
-    width = min(wanted + extra, rows, cols)
     back = a.T
     block = _orthonormal(back.matmul(start.standard_normal((rows, width), np.float32)))
     for _ in range(rounds):
@@ -229,8 +218,7 @@ def leading_directions(
     values, vectors = np.linalg.eigh(matmul(image, image, transpose_a=True))
     sizes = np.sqrt(np.maximum(values[::-1][:wanted], 0.0))
     vt = matmul(vectors[:, ::-1][:, :wanted].T.astype(np.float32), block, transpose_b=True)
-    largest = np.argmax(np.abs(vt), axis=1)
-    signs = np.where(vt[np.arange(wanted), largest] < 0, -1.0, 1.0).astype(np.float32)
+    signs = _signs(vt)
     return LeadingDirections(sizes.astype(np.float32), vt * signs[:, None])
 
 
@@ -265,6 +253,22 @@ def _operand(matrix: Any) -> CSR | _Dense:
             f"matrix has NaN or infinity in row {int(np.argmin(finite))}; remove or replace it"
         )
     return _Dense(values)
+
+
+def _sizes(matrix: object, rank: object, oversampling: object) -> tuple[CSR | _Dense, int, int]:
+    """Return a matrix that is not empty, and how many directions are wanted and worked with."""
+    a = _operand(matrix)
+    if not all(a.shape):
+        raise InvalidArgumentError(f"matrix has shape {a.shape} but must not be empty")
+    wanted = check_int(rank, "rank", low=1)
+    extra = check_int(oversampling, "oversampling", low=0)
+    return a, min(wanted, *a.shape), min(wanted + extra, *a.shape)
+
+
+def _signs(vt: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return what makes the entry of largest magnitude in each row positive."""
+    largest = np.argmax(np.abs(vt), axis=1)
+    return np.where(vt[np.arange(len(vt)), largest] < 0, -1.0, 1.0).astype(np.float32)
 
 
 _Matrix = npt.NDArray[np.float32]

@@ -42,6 +42,7 @@ from ruvector.autograd.rows import (
     standardize,
     total,
 )
+from ruvector.autograd.second_order import gradients
 from ruvector.autograd.segments import segment_max, segment_mean, segment_softmax, segment_sum
 from ruvector.autograd.shapes import (
     broadcast_to,
@@ -53,7 +54,7 @@ from ruvector.autograd.shapes import (
     take_slice,
     transpose,
 )
-from ruvector.autograd.variable import Variable, backward, constant, gradients, record
+from ruvector.autograd.variable import Variable, backward, constant, record
 
 __all__ = [
     "Variable",
