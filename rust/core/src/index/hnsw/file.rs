@@ -120,7 +120,7 @@ impl Hnsw {
         let params = Params::new(head[2] as usize, head[3] as usize, head[4])
             .map_err(|_| reader.damaged(impossible))?;
         let len = head[5] as usize;
-        if len > MAX_ROWS || drawn < head[5] || drawn > 1 << 62 {
+        if len > MAX_ROWS {
             return Err(reader.damaged(impossible));
         }
         let entry = u32::try_from(head[6]).map_err(|_| reader.damaged(impossible))?;

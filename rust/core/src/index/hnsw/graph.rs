@@ -191,10 +191,14 @@ impl Graph {
         self.dependants[guard as usize] += 1;
     }
 
+    /// The levels of the next `count` rows. A file may hold any number of those drawn before.
+    fn next_levels(&self, count: usize) -> impl Iterator<Item = u8> {
+        (0..count as u64).map(|i| self.params.level(self.drawn.wrapping_add(i)))
+    }
+
     /// Room for `more` rows, to be given to [`Graph::make_room`].
     pub(super) fn room(&self, more: usize) -> Result<Room> {
-        let numbers = self.drawn..self.drawn + more as u64;
-        let lists: usize = numbers.map(|i| usize::from(self.params.level(i))).sum();
+        let lists: usize = self.next_levels(more).map(usize::from).sum();
         Ok(Room {
             base: room::store(&self.base, more * self.params.capacity(0))?,
             upper: room::store(&self.upper, lists * self.params.capacity(1))?,
@@ -216,9 +220,7 @@ impl Graph {
     /// Appends `count` rows without links.
     pub(super) fn grow(&mut self, count: usize) -> Result<()> {
         let start = self.len();
-        let levels: Vec<u8> = (self.drawn..self.drawn + count as u64)
-            .map(|number| self.params.level(number))
-            .collect();
+        let levels: Vec<u8> = self.next_levels(count).collect();
         let lists: usize = levels.iter().map(|&level| usize::from(level)).sum();
         let base = count * self.params.capacity(0);
         let upper = lists * self.params.capacity(1);
@@ -232,7 +234,7 @@ impl Graph {
             .map_err(|_| Error::out_of_memory())?;
 
         self.uppers.extend(&levels)?;
-        self.drawn += count as u64;
+        self.drawn = self.drawn.wrapping_add(count as u64);
         let (base, upper) = (self.base.len() + base, self.upper.len() + upper);
         self.base.to_mut().resize(base, EMPTY);
         self.upper.to_mut().resize(upper, EMPTY);

@@ -222,6 +222,19 @@ fn crafted_files_with_right_checksums_do_no_harm() {
     assert!(refused > 1000);
 }
 
+/// A file may hold any number of levels drawn before, up to which it was once refused after adds.
+#[test]
+fn an_index_that_drew_all_levels_there_are_goes_on() {
+    let serial = Workers::serial();
+    let mut index = built(40, Metric::L2, 1);
+    index.graph.drawn = u64::MAX - 2;
+    let mut index = Hnsw::from_bytes(&index.to_bytes().unwrap()).unwrap();
+    index.add(matrix(&draw(5, 9)), None, &serial).unwrap();
+    assert_eq!(index.check(), Ok(()));
+    let again = Hnsw::from_bytes(&index.to_bytes().unwrap()).unwrap();
+    assert_eq!((again.rows.len(), again.graph.drawn), (45, 2));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
