@@ -5,6 +5,7 @@ use crate::index::hits::{self, Hits};
 use crate::index::shared::Shared;
 use crate::index::space::Space;
 use crate::matrix::Matrix;
+use crate::pool::Workers;
 
 /// Queries that are answered from one state of the index. Whoever wants to change it waits for so
 /// many of them, and those who search behind him.
@@ -17,6 +18,7 @@ pub fn in_slices<I>(
     space: impl Fn(&I) -> Space,
     queries: Matrix<'_, f32>,
     k: usize,
+    workers: &Workers<'_>,
     search: impl Fn(&I, Matrix<'_, f32>) -> Result<Hits>,
 ) -> Result<Hits> {
     let rows = queries.rows();
@@ -24,7 +26,7 @@ pub fn in_slices<I>(
         return search(&*shared.read()?, queries);
     }
     // Before anything is searched for, and of all, so that messages tell a row of the batch.
-    space(&*shared.read()?).check(queries, "queries")?;
+    space(&*shared.read()?).check(queries, "queries", workers)?;
     hits::check(rows, k)?;
     let mut all = search(&*shared.read()?, queries.slice(0, SLICE))?;
     for start in (SLICE..rows).step_by(SLICE) {
@@ -45,7 +47,6 @@ mod tests {
     use super::*;
     use crate::index::flat::{Adding, Flat};
     use crate::metric::Metric;
-    use crate::pool::Workers;
 
     /// Whether a row that was added after the first slice was found in the last.
     fn changes_between_slices() -> bool {
@@ -60,7 +61,7 @@ mod tests {
         let begun = AtomicBool::new(false);
         let space = |index: &Flat| index.rows.space;
         let hits = std::thread::scope(|scope| {
-            in_slices(&index, space, queries, 2, |index, part| {
+            in_slices(&index, space, queries, 2, &serial, |index, part| {
                 if slices.fetch_add(1, Ordering::Relaxed) == 0 {
                     scope.spawn(|| {
                         begun.store(true, Ordering::Release);
@@ -99,13 +100,14 @@ mod tests {
         let queries = Matrix::new(&values, values.len(), 1).unwrap();
         let search =
             |index: &Flat, part: Matrix<'_, f32>| index.search(part, 1, &Workers::serial());
-        let message = in_slices(&index, space, queries, 1, search).unwrap_err();
+        let serial = Workers::serial();
+        let message = in_slices(&index, space, queries, 1, &serial, search).unwrap_err();
         assert!(
             message.to_string().contains(&format!("row {}", SLICE + 3)),
             "{message}"
         );
         let queries = Matrix::new(&values[..SLICE + 1], SLICE + 1, 1).unwrap();
-        assert!(in_slices(&index, space, queries, 0, search).is_err());
-        assert!(in_slices(&index, space, queries, usize::MAX, search).is_err());
+        assert!(in_slices(&index, space, queries, 0, &serial, search).is_err());
+        assert!(in_slices(&index, space, queries, usize::MAX, &serial, search).is_err());
     }
 }

@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::index::lines::Lines;
 use crate::matrix::Matrix;
 use crate::metric::Metric;
+use crate::pool::Workers;
 use crate::simd::fours::Fours;
 use crate::simd::{self, Table};
 
@@ -12,6 +13,9 @@ pub const MAX_NORM: f64 = 1e18;
 
 /// Rows of a smaller sum of squares are shorter for certain, and finite.
 const PLAIN: f32 = 1e35;
+
+/// Values a thread checks at a time.
+const CHECKED: usize = 1 << 15;
 
 /// More dimensions than this are refused.
 pub const MAX_DIM: usize = 1 << 20;
@@ -109,7 +113,12 @@ impl Space {
     }
 
     /// Fails unless every row can be stored or searched for.
-    pub fn check(&self, vectors: Matrix<'_, f32>, argument: &'static str) -> Result<()> {
+    pub fn check(
+        &self,
+        vectors: Matrix<'_, f32>,
+        argument: &'static str,
+        workers: &Workers<'_>,
+    ) -> Result<()> {
         if vectors.cols() != self.dim {
             return Err(Error::invalid(
                 argument,
@@ -123,7 +132,12 @@ impl Space {
         }
         // Sums of squares take a tenth of what the checks one by one take, and NaN does not pass.
         let plain = |row: &[f32]| self.kernels.dot(row, row) < PLAIN;
-        if (0..vectors.rows()).all(|i| plain(vectors.row(i))) {
+        let rows = (CHECKED / self.dim).max(1);
+        let parts = workers.map(vectors.rows().div_ceil(rows), |part| {
+            let range = part * rows..vectors.rows().min((part + 1) * rows);
+            Ok(range.into_iter().all(|i| plain(vectors.row(i))))
+        })?;
+        if parts.into_iter().all(|plain| plain) {
             return Ok(());
         }
         vectors.check_finite(argument)?;
@@ -161,8 +175,8 @@ impl Space {
     }
 
     /// Queries as [`Space::distance`] wants them.
-    pub fn prepare(&self, queries: Matrix<'_, f32>) -> Result<Lines> {
-        self.check(queries, "queries")?;
+    pub fn prepare(&self, queries: Matrix<'_, f32>, workers: &Workers<'_>) -> Result<Lines> {
+        self.check(queries, "queries", workers)?;
         self.lay_out(queries)
     }
 

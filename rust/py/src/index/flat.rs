@@ -169,7 +169,7 @@ impl PyFlat {
                 return index.search_among(queries, k, &allowed, workers);
             }
             let space = |index: &Flat| index.rows.space;
-            in_slices(&self.inner, space, queries, k, |index, part| {
+            in_slices(&self.inner, space, queries, k, workers, |index, part| {
                 index.search(part, k, workers)
             })
         })?;

@@ -282,7 +282,7 @@ impl PyHnsw {
                 return index.search_among(queries, k, ef, &allowed, workers);
             }
             let space = |index: &Hnsw| index.rows.space;
-            in_slices(&self.inner, space, queries, k, |index, part| {
+            in_slices(&self.inner, space, queries, k, workers, |index, part| {
                 index.search(part, k, ef, workers)
             })
         })?;

@@ -57,7 +57,9 @@ impl Change<Flat> for Adding<'_> {
     fn plan(&mut self, index: &Flat, workers: &Workers<'_>) -> Result<Option<Step>> {
         workers.check()?;
         if self.ids.is_none() {
-            let ids = index.rows.admit(self.vectors, self.wanted, self.existing)?;
+            let ids = index
+                .rows
+                .admit(self.vectors, self.wanted, self.existing, workers)?;
             let replaced = ids.iter().filter_map(|&id| index.rows.number(id)).collect();
             let room = index.rows.room(&ids)?;
             self.ids = Some(ids);

@@ -16,7 +16,7 @@ impl Flat {
         allowed: &Bitmap,
         workers: &Workers<'_>,
     ) -> Result<Hits> {
-        let prepared = self.rows.space.prepare(queries)?;
+        let prepared = self.rows.space.prepare(queries, workers)?;
         exact(
             &self.rows,
             &prepared,

@@ -17,7 +17,11 @@ const DIM: usize = 20;
 
 /// One pair at a time.
 fn slowly(index: &Flat, queries: Matrix<'_, f32>, k: usize, allowed: &[u32]) -> Hits {
-    let prepared = index.rows.space.prepare(queries).unwrap();
+    let prepared = index
+        .rows
+        .space
+        .prepare(queries, &Workers::serial())
+        .unwrap();
     Hits::collect(queries.rows(), k, 1, &Workers::serial(), |range, places| {
         let kept = k.min(allowed.len());
         let mut best = [Best::new(kept)];
@@ -105,7 +109,11 @@ fn rows_that_are_not_allowed_are_skipped() {
     index
         .add(Matrix::new(&data, rows, DIM).unwrap(), None)
         .unwrap();
-    let prepared = index.rows.space.prepare(queries).unwrap();
+    let prepared = index
+        .rows
+        .space
+        .prepare(queries, &Workers::serial())
+        .unwrap();
     for step in [1, 2, 3, 300, 5000] {
         let mut allowed = Bitmap::new(rows);
         (1..rows).step_by(step).for_each(|row| {

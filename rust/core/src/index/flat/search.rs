@@ -28,7 +28,7 @@ impl Flat {
         k: usize,
         workers: &Workers<'_>,
     ) -> Result<Hits> {
-        let prepared = self.rows.space.prepare(queries)?;
+        let prepared = self.rows.space.prepare(queries, workers)?;
         exact(&self.rows, &prepared, queries.rows(), k, None, workers)
     }
 }

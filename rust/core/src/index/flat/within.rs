@@ -16,7 +16,7 @@ impl Flat {
         allowed: Option<&Bitmap>,
         workers: &Workers<'_>,
     ) -> Result<Ranges> {
-        let prepared = self.rows.space.prepare(queries)?;
+        let prepared = self.rows.space.prepare(queries, workers)?;
         let among = self.rows.among(allowed);
         Ranges::scan(
             &self.rows,

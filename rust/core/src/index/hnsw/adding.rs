@@ -167,7 +167,9 @@ impl Change<Hnsw> for Adding<'_> {
         workers.check()?;
         Ok(Some(Step(match &mut self.stage {
             Stage::Admit => {
-                self.ids = index.rows.admit(self.vectors, self.wanted, self.existing)?;
+                self.ids = index
+                    .rows
+                    .admit(self.vectors, self.wanted, self.existing, workers)?;
                 let numbers = self.ids.iter().filter_map(|&id| index.rows.number(id));
                 let (start, count) = (index.rows.len(), self.ids.len());
                 self.added = start..start + count;

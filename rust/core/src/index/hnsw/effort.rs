@@ -34,7 +34,7 @@ impl Hnsw {
         workers: &Workers<'_>,
     ) -> Result<Effort> {
         let ef = pool_size(ef, k)?;
-        let prepared = self.rows.space.prepare(queries)?;
+        let prepared = self.rows.space.prepare(queries, workers)?;
         let sieve = allowed.map(Sieve::new);
         let efforts = workers.map(queries.rows(), |query| {
             let tally = Tally::default();

@@ -124,7 +124,7 @@ impl Hnsw {
         workers: &Workers<'_>,
     ) -> Result<Hits> {
         let ef = pool_size(ef, k)?;
-        self.rows.space.check(queries, "queries")?;
+        self.rows.space.check(queries, "queries", workers)?;
         let sieve = Sieve::new(allowed);
         let few = self.is_few(allowed.count(), ef);
         let chunk = match queries.rows().div_ceil(workers.threads().max(1)) {

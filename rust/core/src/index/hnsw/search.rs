@@ -70,14 +70,17 @@ impl Hnsw {
         workers: &Workers<'_>,
     ) -> Result<Hits> {
         let ef = pool_size(ef, k)?;
-        let prepared = self.rows.space.prepare(queries)?;
+        self.rows.space.check(queries, "queries", workers)?;
         if ef >= self.rows.live() {
+            let prepared = self.rows.space.lay_out(queries)?;
             return exact(&self.rows, &prepared, queries.rows(), k, None, workers);
         }
         Hits::collect(queries.rows(), k, QUERIES, workers, |range, places| {
+            let part = queries.slice(range.start, range.end);
+            let prepared = self.rows.space.lay_out(part)?;
             self.scratches.with(|scratch| {
                 let mut hits = Vec::with_capacity(ef);
-                for (query, places) in range.zip(places.chunks_mut(k)) {
+                for (query, places) in places.chunks_mut(k).enumerate() {
                     workers.check()?;
                     let vector = prepared.row(query);
                     self.rows

@@ -40,7 +40,7 @@ impl Hnsw {
         workers: &Workers<'_>,
     ) -> Result<Ranges> {
         let ef = pool_size(ef, 1)?;
-        let prepared = self.rows.space.prepare(queries)?;
+        let prepared = self.rows.space.prepare(queries, workers)?;
         let count = allowed.map_or(self.rows.live(), Bitmap::count);
         let few = allowed.is_some() && self.is_few_to_measure(count, ef);
         if few || ef >= self.rows.live() {

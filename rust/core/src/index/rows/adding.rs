@@ -44,7 +44,7 @@ impl Rows {
         vectors: Matrix<'_, f32>,
         ids: Option<&[i64]>,
     ) -> Result<Range<usize>> {
-        let ids = self.admit(vectors, ids, Existing::Refuse)?;
+        let ids = self.admit(vectors, ids, Existing::Refuse, &Workers::serial())?;
         let start = self.len();
         self.put(vectors, &ids)?;
         self.show();
@@ -57,9 +57,10 @@ impl Rows {
         vectors: Matrix<'_, f32>,
         ids: Option<&[i64]>,
         existing: Existing,
+        workers: &Workers<'_>,
     ) -> Result<Vec<i64>> {
         self.check_writable()?;
-        self.space.check(vectors, "vectors")?;
+        self.space.check(vectors, "vectors", workers)?;
         let end = self.len() + vectors.rows();
         if end > MAX_ROWS {
             return Err(Error::invalid(
