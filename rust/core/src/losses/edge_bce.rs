@@ -2,10 +2,11 @@
 
 use super::contract::*;
 use super::inputs::*;
-use super::logistic::{check_probabilities, cross_entropies};
+use super::logistic::{check_probabilities, cross_entropies, cross_entropy_values};
 use crate::error::Result;
 use crate::pool::Workers;
 use crate::real::Real;
+use crate::simd::maps;
 
 /// Edges a worker handles at a time.
 const PIECE: usize = 4096;
@@ -61,27 +62,34 @@ impl Loss for EdgeBce {
         });
         let mut pieces: Vec<_> = outs.by_ref().map(|out| (out, 0.0, Vec::new())).collect();
         workers.for_each_piece(&mut pieces, 1, |piece, pieces| {
-            let (mut values, mut slopes) = (Vec::new(), Vec::new());
+            let mut values = Vec::new();
             for (out, total, items) in pieces {
                 let range = piece * PIECE..logits.len().min((piece + 1) * PIECE);
                 values.resize(range.len(), T::zero());
-                slopes.clear();
-                slopes.extend_from_slice(&logits[range.clone()]);
-                let labels = &labels[range.clone()];
-                cross_entropies(self.pos_weight, share, labels, &mut slopes, &mut values);
+                let (logits, labels) = (&logits[range.clone()], &labels[range.clone()]);
+                match out {
+                    None => cross_entropy_values(self.pos_weight, labels, logits, &mut values),
+                    Some(out) => {
+                        out.copy_from_slice(logits);
+                        cross_entropies(self.pos_weight, share, labels, out, &mut values);
+                    }
+                }
                 if let Some(mask) = mask {
-                    let places = mask[range].iter().zip(&mut values).zip(&mut slopes);
-                    for ((_, value), slope) in places.filter(|((on, _), _)| !**on) {
-                        (*value, *slope) = (T::zero(), T::zero());
+                    let blank = |to: &mut [T]| {
+                        let places = mask[range.clone()].iter().zip(to);
+                        places
+                            .filter(|(on, _)| !**on)
+                            .for_each(|(_, to)| *to = T::zero());
+                    };
+                    blank(&mut values);
+                    if let Some(out) = out {
+                        blank(out);
                     }
                 }
                 if wants_items {
                     items.extend(values.iter().map(|value| value.wide()));
                 } else {
-                    *total = values.iter().map(|value| value.wide()).sum();
-                }
-                if let Some(out) = out {
-                    out.copy_from_slice(&slopes);
+                    *total = maps::sum(&values);
                 }
             }
             Ok(())

@@ -124,6 +124,34 @@ impl<'a, T: Real> Linear<'a, T> {
     }
 }
 
+/// `head` of each row of `logits`, whose derivatives go to `out` where they are wanted.
+pub fn values_of<T: Real>(
+    logits: Matrix<'_, T>,
+    out: Option<&mut [T]>,
+    head: impl Fn(usize, &mut [T]) -> f64 + Sync,
+    workers: &Workers<'_>,
+) -> Result<Vec<f64>> {
+    if let Some(out) = out {
+        let head = |i, row: &mut [T]| {
+            row.copy_from_slice(logits.row(i));
+            head(i, row)
+        };
+        return values(out, logits.cols(), 0, head, workers);
+    }
+    let mut items = vec![0.0; logits.rows()];
+    workers.for_each_piece(&mut items, PIECE, |piece, items| {
+        let mut row = Vec::with_capacity(logits.cols());
+        for (k, item) in items.iter_mut().enumerate() {
+            let i = piece * PIECE + k;
+            row.clear();
+            row.extend_from_slice(logits.row(i));
+            *item = head(i, &mut row);
+        }
+        Ok(())
+    })?;
+    Ok(items)
+}
+
 /// `head` of each row of `logits`, the first of which has number `start`.
 pub fn values<T: Real>(
     logits: &mut [T],

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::graph::csr::Csr;
 use crate::pool::Workers;
 use crate::real::Real;
+use crate::simd::maps;
 
 /// Rows of a matrix whose parts a worker finds at a time.
 const PIECE: usize = 4096;
@@ -225,7 +226,7 @@ pub fn row_sums<T: Real>(matrix: Csr<'_, T>, workers: &Workers<'_>) -> Result<Ve
         for (k, sum) in sums.iter_mut().enumerate() {
             *sum = match matrix.row(piece * PIECE + k) {
                 (columns, None) => columns.len() as f64,
-                (_, Some(values)) => values.iter().map(|value| value.wide()).sum(),
+                (_, Some(values)) => maps::sum(values),
             };
         }
         Ok(())

@@ -40,6 +40,35 @@ pub fn cross_entropies<T: Real>(
     });
 }
 
+/// The same values, without derivatives.
+pub fn cross_entropy_values<T: Real>(positive: f64, targets: &[T], logits: &[T], values: &mut [T]) {
+    elementwise(CrossEntropyValues {
+        positive: T::of(positive.min(T::max_value().wide())),
+        targets,
+        logits,
+        values,
+    });
+}
+
+struct CrossEntropyValues<'a, T> {
+    positive: T,
+    targets: &'a [T],
+    logits: &'a [T],
+    values: &'a mut [T],
+}
+
+impl<T: Real> Elementwise for CrossEntropyValues<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let all = self.logits.iter().zip(self.values).zip(self.targets);
+        for ((&logit, value), &target) in all {
+            (*value, _) = cross_entropy(self.positive, target, logit);
+        }
+    }
+}
+
 struct CrossEntropies<'a, T> {
     positive: T,
     factor: T,
@@ -55,34 +84,40 @@ impl<T: Real> Elementwise for CrossEntropies<'_, T> {
     fn run(self) {
         let all = self.logits.iter_mut().zip(self.values).zip(self.targets);
         for ((logit, value), &target) in all {
-            let x = *logit;
-            let (up, down) = (self.positive * target, T::one() - target);
-            let e = (-x.abs()).exp_of_negative();
-            let (far, near) = (T::one() / (T::one() + e), e / (T::one() + e));
-            let low = ln_1p(e);
-            // Softplus and logistic function of x and of -x; each is exact where it is small.
-            let is_up = x > T::zero();
-            let (above, below) = if is_up {
-                (x, T::zero())
-            } else {
-                (T::zero(), -x)
-            };
-            let (of_x, of_minus) = if is_up { (far, near) } else { (near, far) };
-            // A share of 0 counts nothing, however large the rest.
-            let on_minus = if up == T::zero() {
-                T::zero()
-            } else {
-                up * (below + low)
-            };
-            let on_x = if down == T::zero() {
-                T::zero()
-            } else {
-                down * (above + low)
-            };
-            *value = on_minus + on_x;
-            *logit = self.factor * (down * of_x - up * of_minus);
+            let (found, slope) = cross_entropy(self.positive, target, *logit);
+            *value = found;
+            *logit = self.factor * slope;
         }
     }
+}
+
+/// The value for one logit, and its derivative; vectorises where it is inlined.
+#[inline(always)]
+fn cross_entropy<T: Real>(positive: T, target: T, x: T) -> (T, T) {
+    let (up, down) = (positive * target, T::one() - target);
+    let e = (-x.abs()).exp_of_negative();
+    let (far, near) = (T::one() / (T::one() + e), e / (T::one() + e));
+    let low = ln_1p(e);
+    // Softplus and logistic function of x and of -x; each is exact where it is small.
+    let is_up = x > T::zero();
+    let (above, below) = if is_up {
+        (x, T::zero())
+    } else {
+        (T::zero(), -x)
+    };
+    let (of_x, of_minus) = if is_up { (far, near) } else { (near, far) };
+    // A share of 0 counts nothing, however large the rest.
+    let on_minus = if up == T::zero() {
+        T::zero()
+    } else {
+        up * (below + low)
+    };
+    let on_x = if down == T::zero() {
+        T::zero()
+    } else {
+        down * (above + low)
+    };
+    (on_minus + on_x, down * of_x - up * of_minus)
 }
 
 /// Fails with the first value that is no probability.
@@ -203,21 +238,24 @@ mod tests {
         assert_eq!((softplus(1e4), softplus(-1e4)), (1e4, 0.0));
     }
 
-    /// One value and its derivative.
-    fn cross_entropy<T: Real>(logit: T, target: T, positive: f64) -> (T, T) {
-        let (mut logit, mut value) = ([logit], [T::zero()]);
+    /// One value, which both ways give, and its derivative.
+    fn one<T: Real>(logit: T, target: T, positive: f64) -> (T, T) {
+        let (mut alone, mut value) = ([T::zero()], [T::zero()]);
+        cross_entropy_values(positive, &[target], &[logit], &mut alone);
+        let mut logit = [logit];
         cross_entropies(positive, 1.0, &[target], &mut logit, &mut value);
+        assert_eq!(alone, value);
         (value[0], logit[0])
     }
 
     #[test]
     fn the_derivative_equals_a_difference() {
         for (logit, target, positive) in [(0.3f64, 1.0, 1.0), (-2.0, 0.25, 3.0), (30.0, 0.0, 2.0)] {
-            let at = |x| cross_entropy(x, target, positive).0;
+            let at = |x| one(x, target, positive).0;
             let slope = (at(logit + 1e-6) - at(logit - 1e-6)) / 2e-6;
-            assert!((slope - cross_entropy(logit, target, positive).1).abs() < 1e-7);
+            assert!((slope - one(logit, target, positive).1).abs() < 1e-7);
         }
-        assert_eq!(cross_entropy(-100.0, 1.0, 1.0), (100.0, -1.0));
+        assert_eq!(one(-100.0, 1.0, 1.0), (100.0, -1.0));
     }
 
     #[test]
@@ -226,7 +264,7 @@ mod tests {
             for i in -240..=240 {
                 let logit = T::of(f64::from(i) * 0.3);
                 for target in [0.0, 0.25, 1.0] {
-                    let (value, slope) = cross_entropy(logit, T::of(target), 3.0);
+                    let (value, slope) = one(logit, T::of(target), 3.0);
                     let x = logit.wide();
                     let want = 3.0 * target * softplus(-x) + (1.0 - target) * softplus(x);
                     assert!(
@@ -246,9 +284,9 @@ mod tests {
     #[test]
     fn infinite_logits_cost_nothing_on_the_right_side_and_everything_on_the_other() {
         let infinite = f64::INFINITY;
-        assert_eq!(cross_entropy(infinite, 1.0, 1.0), (0.0, 0.0));
-        assert_eq!(cross_entropy(-infinite, 0.0, 1.0), (0.0, 0.0));
-        assert_eq!(cross_entropy(infinite, 0.0, 1.0), (infinite, 1.0));
+        assert_eq!(one(infinite, 1.0, 1.0), (0.0, 0.0));
+        assert_eq!(one(-infinite, 0.0, 1.0), (0.0, 0.0));
+        assert_eq!(one(infinite, 0.0, 1.0), (infinite, 1.0));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::contract::*;
 use super::inputs::*;
 use super::labels::Labels;
-use super::linear::values;
+use super::linear::values_of;
 use crate::error::Result;
 use crate::pool::Workers;
 use crate::real::Real;
@@ -36,20 +36,10 @@ impl Loss for NodeClasses {
     fn evaluate<T: Real>(&self, mut call: Call<'_, T>, workers: &Workers<'_>) -> Result<Outcome> {
         let logits = call.inputs.rows("logits")?;
         let labels = Labels::new(call.inputs, logits.rows(), logits.cols())?;
-        let mut scratch = Vec::new();
-        let slopes = match call.gradients.take() {
-            Some(mut buffers) => {
-                let out = buffers.take("logits");
-                out.copy_from_slice(logits.data());
-                out
-            }
-            None => {
-                scratch.extend_from_slice(logits.data());
-                &mut scratch[..]
-            }
-        };
+        let mut gradients = call.gradients.take();
+        let out = gradients.as_mut().map(|all| all.take("logits"));
         let head = labels.head(call.reduction);
-        let items = values(slopes, logits.cols(), 0, head, workers)?;
+        let items = values_of(logits, out, head, workers)?;
         Ok(labels.outcome(items, call.reduction))
     }
 }

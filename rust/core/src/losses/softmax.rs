@@ -27,7 +27,7 @@ pub fn one_class<T: Real>(logits: &mut [T], class: usize, factor: f64) -> f64 {
     // Exact where the class is the largest logit and all but alone.
     let own = logits[class].wide();
     logits[class] = T::zero();
-    let others: f64 = logits.iter().map(|e| e.wide()).sum();
+    let others = maps::sum(logits);
     let total = own + others;
     maps::scale(T::of(factor / total), logits);
     logits[class] = T::of(-factor * others / total);

@@ -45,6 +45,10 @@ every_level!(
     add_wide, add_wide_body, (factor: f64, values: &[T], sums: &mut [f64])
 );
 every_level!(
+    /// The sum, in `f64`.
+    sum, sum_body, (values: &[T]) -> f64
+);
+every_level!(
     /// Replaces each value `x` by `exp(x - shift)` and returns their sum. No value may exceed
     /// `shift` by more than rounding; minus infinity gives exactly 0.
     exp_sum, exp_sum_body, (shift: T, values: &mut [T]) -> T
@@ -95,6 +99,20 @@ fn add_wide_body<T: Real>(factor: f64, values: &[T], sums: &mut [f64]) {
     for (sum, value) in sums.iter_mut().zip(values) {
         *sum += factor * value.wide();
     }
+}
+
+#[inline(always)]
+fn sum_body<T: Real>(values: &[T]) -> f64 {
+    let mut sums = [0.0; LANES];
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    for block in blocks {
+        for lane in 0..LANES {
+            sums[lane] += block[lane].wide();
+        }
+    }
+    sums.into_iter()
+        .chain(rest.iter().map(|value| value.wide()))
+        .sum()
 }
 
 #[inline(always)]
