@@ -13,7 +13,7 @@ class Aim(NamedTuple):
     data: str
     what: str
     value: object
-    floor: float
+    floor: float | None
     aim: float
     lower: bool = False
 
@@ -101,36 +101,40 @@ def aims():
     for target, floor, aim in (("0.95", 2.2, 5.0), ("0.99", 2.2, 5.5), ("0.999", 3.0, 9.0)):
         yield Aim("fashion", f"speed at {target} / hnswlib", speed(target), floor, aim)
         beside = speed(target, "rabitqlib")
-        yield Aim("fashion", f"speed at {target} / SymphonyQG", beside, 0, 1.25)
+        yield Aim("fashion", f"speed at {target} / SymphonyQG", beside, None, 1.25)
     for target, floor, aim in (("0.95", 1.8, 3.2), ("0.99", 1.6, 3.5)):
         yield Aim("glove", f"speed at {target} / hnswlib", speed(target), floor, aim)
-        yield Aim("glove", f"speed at {target} / ScaNN", speed(target, "scann"), 0, 1.0)
+        yield Aim("glove", f"speed at {target} / ScaNN", speed(target, "scann"), None, 1.0)
     for name in ("synth200k", "synth1m"):
         yield Aim(name, "speed at 0.95 / hnswlib", speed("0.95"), 2.2, 2.2)
-        yield Aim(name, "speed at 0.95 / SymphonyQG", speed("0.95", "rabitqlib"), 0, 1.25)
+        yield Aim(name, "speed at 0.95 / SymphonyQG", speed("0.95", "rabitqlib"), None, 1.25)
     for name in ("fashion", "glove", "synth200k", "synth1m"):
         yield Aim(name, "build, CPU s / hnswlib", build, 0.9, 0.35, lower=True)
         yield Aim(name, "build, 2 threads against 1", build_threads, 1.8, 1.9)
         yield Aim(name, "same graph with 2 threads", same_graph, 1, 1)
         yield Aim(name, "batch search, 2 threads against 1", search_threads, 1.8, 1.9)
-        yield Aim(name, "memory / raw vectors", memory(OURS), 1.6, 1.6, lower=True)
-        yield Aim(name, "small mode, memory / raw vectors", memory(SMALL), 0.45, 0.40, lower=True)
+        # The links of m = 16 alone take .64 of 50 float32 values and .25 of 128.
+        floor, less = (1.6, 0.45) if name == "fashion" else (None, None)
+        yield Aim(name, "memory / raw vectors", memory(OURS), floor, 1.6, lower=True)
+        yield Aim(name, "small mode, memory / raw vectors", memory(SMALL), less, 0.40, lower=True)
         small = speed("0.95", ours=SMALL)
-        yield Aim(name, "small mode, speed at 0.95 / hnswlib", small, 0, 1.5)
+        yield Aim(name, "small mode, speed at 0.95 / hnswlib", small, None, 1.5)
     yield Aim("fashion", "10 % filter, queries/s", filtered("0.1"), 6000, 10_000)
     for share in ("0.01", "0.001"):
         yield Aim(
-            "fashion", f"{float(share):.1%} filter / int8 scan", filtered(share, "scan"), 0, 1.0
+            "fashion", f"{float(share):.1%} filter / int8 scan", filtered(share, "scan"), None, 1.0
         )
     yield Aim("fashion", "one query a call, overhead, µs", overhead, 2.5, 1.5, lower=True)
     yield Aim("fashion", "open a saved index mapped, ms", mapped, 50, 20, lower=True)
 
 
 def verdict(aim, value):
-    """Return what the figure reaches: `aim`, `floor` or nothing."""
+    """Return what the figure reaches: `aim`, `floor` or neither."""
     if value is None:
         return "not measured"
     reached = (lambda bound: value <= bound) if aim.lower else (lambda bound: value >= bound)
     if reached(aim.aim):
         return "aim"
+    if aim.floor is None:
+        return "short of the aim"
     return "floor" if reached(aim.floor) else "below"

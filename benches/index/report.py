@@ -129,7 +129,7 @@ def aims_table(every, clock):
     for aim in aims():
         if aim.data in every:
             value = aim.value(every[aim.data], clock)
-            bounds = [number(aim.floor or None, "{:g}"), f"{aim.aim:g}"]
+            bounds = [number(aim.floor, "{:g}"), f"{aim.aim:g}"]
             rows.append([aim.data, aim.what, number(value), *bounds, verdict(aim, value)])
     return table(["data", "what", "figure", "floor", "aim", "reaches"], rows)
 
