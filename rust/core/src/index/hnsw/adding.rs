@@ -34,8 +34,8 @@ const SHARE: usize = 64;
 /// And at most this many rows, for each compares with half of them.
 const MAX_BATCH: usize = 256;
 
-/// Rows that choose among new edges at a time.
-const MERGED: usize = 16;
+/// Edges among which a thread lets their targets choose at a time, and the rest of the last one's.
+const MERGED: usize = 64;
 
 /// Places for links asked for ahead of the one being written.
 const AHEAD: usize = 8;
@@ -313,14 +313,22 @@ impl Hnsw {
     /// The links of all rows to which new edges lead.
     fn plan_merges(&self, incoming: &mut [Incoming], workers: &Workers<'_>) -> Result<Vec<Merged>> {
         workers.sort(incoming)?;
-        let groups: Vec<&[Incoming]> = incoming
-            .chunk_by(|a, b| (a.level, a.target) == (b.level, b.target))
-            .collect();
-        let pieces: Vec<&[&[Incoming]]> = groups.chunks(MERGED).collect();
+        let target = |edge: &Incoming| (edge.level, edge.target);
+        let mut pieces: Vec<&[Incoming]> = Vec::with_capacity(incoming.len() / MERGED + 1);
+        let mut rest = &*incoming;
+        while let Some(last) = rest.get(MERGED - 1).or(rest.last()) {
+            let more = rest
+                .iter()
+                .skip(MERGED)
+                .take_while(|edge| target(edge) == target(last));
+            let (piece, others) = rest.split_at(MERGED.min(rest.len()) + more.count());
+            pieces.push(piece);
+            rest = others;
+        }
         workers.map(pieces.len(), |i| {
             let mut merged = Merged::default();
             self.scratches.with(|scratch| {
-                for group in pieces[i] {
+                for group in pieces[i].chunk_by(|a, b| target(a) == target(b)) {
                     let Incoming { level, target, .. } = group[0];
                     let sources: Vec<Candidate> = group.iter().map(|edge| edge.source).collect();
                     let exact = group.iter().any(|edge| edge.exact);
