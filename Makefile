@@ -73,12 +73,13 @@ TORCH_PY := PYTHONPATH="$(CURDIR)/python" PYTEST_ADDOPTS="-o addopts=-q" "$(TORC
 LOSSES_PY := PYTHONPATH="benches:$(CURDIR)/python" "$(TORCH_VENV)/bin/python"
 endif
 
-test-torch: torch-venv ## test the bridge to PyTorch (TORCH_INDEX: CPU wheels; TORCH_VENV: an environment)
+test-torch: torch-venv $(STAMPS)/lint ## test the bridge to PyTorch (TORCH_INDEX: CPU wheels; TORCH_VENV: an environment)
 	$(TORCH_PY) -m pytest $(PYTEST_ARGS) tests/test_interop_torch.py \
 	  tests/test_encoders_torch.py tests/test_interop_pyg.py tests/test_schedules.py \
 	  tests/test_sparse_adam.py
 	$(TORCH_PY) -m pytest -k torch $(PYTEST_ARGS) \
 	  tests/test_examples.py tests/test_readme.py
+	$(PY) tools/check_types.py $(or $(TORCH_VENV),.bench/torch-venv)/bin/python
 
 .PHONY: torch-venv losses-venv mining-venv
 ifeq ($(TORCH_VENV),)
@@ -124,6 +125,7 @@ lint: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/lint ## formatting, linters, ty
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(PY) tools/check_types.py
 	$(PY) -m mypy.stubtest --concise --mypy-config-file pyproject.toml \
 	  --allowlist tools/stubtest_allowlist.txt ruvector._core
 	$(PY) tools/check_layers.py

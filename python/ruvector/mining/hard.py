@@ -110,6 +110,7 @@ class HardNegativeMiner:
     Examples
     --------
     >>> import numpy as np
+    >>> from ruvector.mining import HardNegativeMiner
     >>> vectors = np.eye(4, dtype=np.float32) + 0.1
     >>> miner = HardNegativeMiner("hardest", k=2)
     >>> miner.mine(vectors, labels=[0, 0, 1, 1]).indices
