@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Runs pyright over the package and over the examples of docstrings, README and documentation.
 
-    python tools/check_types.py [PYTHON]
+    python tools/check_types.py           what needs none of OPTIONAL, or what is installed of them
+    python tools/check_types.py PYTHON    what needs one of OPTIONAL that the interpreter PYTHON has
 
-Types come from the packages that the interpreter PYTHON has, by default this one. An integration or
-an example for a package that it lacks is left out. Options are those of pyproject.toml.
+Options are those of pyproject.toml.
 """
 
 import ast
@@ -64,18 +64,18 @@ def packages(code: str) -> set[str]:
     return found
 
 
-def config(folder: Path, lacking: set[str]) -> dict[str, Any]:
-    """Pyright's settings for the package, the tools and the examples in `folder`."""
-    modules = sorted((PACKAGE / "interop").glob("*.py"))
-    left_out = [m for m in modules if packages(m.read_text(encoding="utf-8")) & lacking]
-    root = Path(os.path.relpath(ROOT, folder))  # it takes no absolute paths
+def config(folder: Path, modules: list[Path], ignored: list[Path]) -> dict[str, Any]:
+    """Pyright's settings for modules or whole folders and the examples in `folder`."""
+    # It takes no absolute paths.
+    relative = {path: os.path.relpath(path, folder) for path in (ROOT, *modules, *ignored)}
+    paths = [os.path.relpath(ROOT / "python", folder)]
     return {
-        "extends": str(root / "pyproject.toml"),
-        "include": [".", *(str(root / name) for name in ("python/ruvector", "tools"))],
-        "ignore": [str(root / module.relative_to(ROOT)) for module in left_out],
+        "extends": f"{relative[ROOT]}/pyproject.toml",
+        "include": [".", *(relative[module] for module in modules)],
+        "ignore": [relative[module] for module in ignored],
         "executionEnvironments": [
-            {"root": ".", "extraPaths": [str(root / "python")], **IN_EXAMPLES},
-            {"root": str(root), "extraPaths": [str(root / "python")]},
+            {"root": ".", "extraPaths": paths, **IN_EXAMPLES},
+            {"root": relative[ROOT], "extraPaths": paths},
         ],
     }
 
@@ -83,15 +83,25 @@ def config(folder: Path, lacking: set[str]) -> dict[str, Any]:
 def main() -> int:
     python = sys.argv[1] if len(sys.argv) > 1 else sys.executable
     command = [python, "-c", HAS, *OPTIONAL]
-    has = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    lacking = set(OPTIONAL) - set(has)
-    kept = {label: code for label, code in examples() if not packages(code) & lacking}
+    has = set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+
+    def counts(code: str) -> bool:
+        needs = packages(code) & set(OPTIONAL)
+        return needs <= has and (bool(needs) or len(sys.argv) == 1)
+
+    kept = {label: code for label, code in examples() if counts(code)}
+    interop = sorted((PACKAGE / "interop").glob("*.py"))
+    modules = [path for path in interop if counts(path.read_text(encoding="utf-8"))]
+    ignored: list[Path] = []
+    if len(sys.argv) == 1:
+        ignored = [path for path in interop if path not in modules]
+        modules = [PACKAGE, ROOT / "tools"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
         for label, code in kept.items():
             (folder / f"{label.replace('-', '_')}.py").write_text(code, encoding="utf-8")
         settings = folder / "pyrightconfig.json"
-        settings.write_text(json.dumps(config(folder, lacking)), encoding="utf-8")
+        settings.write_text(json.dumps(config(folder, modules, ignored)), encoding="utf-8")
         command = [sys.executable, "-m", "pyright", "-p", name, "--pythonpath", python]
         done = subprocess.run(
             [*command, "--outputjson"], capture_output=True, text=True, check=False

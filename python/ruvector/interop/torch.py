@@ -263,7 +263,7 @@ def as_module(loss: Loss, *, indexed: bool = False) -> LossModule:
 
     References
     ----------
-    PyTorch, "Extending torch.autograd", https://pytorch.org/docs/stable/notes/extending.html.
+    PyTorch, "Extending torch.autograd", https://docs.pytorch.org/docs/stable/notes/extending.html.
 
     Examples
     --------
