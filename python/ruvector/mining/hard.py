@@ -111,13 +111,13 @@ class HardNegativeMiner:
     --------
     >>> import numpy as np
     >>> from ruvector.mining import HardNegativeMiner
-    >>> vectors = np.eye(4, dtype=np.float32) + 0.1
+    >>> vectors = np.array([[1.0, 0.0], [0.9, 0.2], [0.6, 0.8], [0.0, 1.0]])
     >>> miner = HardNegativeMiner("hardest", k=2)
     >>> miner.mine(vectors, labels=[0, 0, 1, 1]).indices
     array([[2, 3],
            [2, 3],
-           [0, 1],
-           [0, 1]])
+           [1, 0],
+           [1, 0]])
     """
 
     def __init__(
