@@ -14,10 +14,13 @@ has the bare interpreter's memory. The aim is at most one and a half times NumPy
 """
 
 import json
+import os
 import statistics
 import subprocess
 import sys
 
+# Without bytecode each import would compile; what pip installs has it.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 MODULES = ("", "numpy", "ruvector", "ruvector.recipes")
 TIMED = """
 import json, sys, time
@@ -37,7 +40,7 @@ print(json.dumps([*took, most / 1024 / (1024 if sys.platform == "darwin" else 1)
 def measured(python: str, modules: str) -> list[float]:
     """Seconds, the processor's seconds, MB."""
     command = [python, "-c", TIMED, modules]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
     return [float(x) for x in json.loads(done.stdout.splitlines()[-1])]
 
 
