@@ -206,7 +206,9 @@ ifdef OWN
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "ruvector needs Python >= 3.10 but $(PYTHON) is $$("$(PYTHON)" -V);" \
 	    "name another: make PYTHON=python3.12" >&2; exit 1; }
-	"$(PYTHON)" -m venv --clear .venv || { rm -rf .venv; exit 1; }
+	@# One that somebody made, as the start page tells, is theirs to keep.
+	.venv/bin/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
+	  "$(PYTHON)" -m venv --clear .venv || { rm -rf .venv; exit 1; }
 else
 	@test -x $(PY) || { echo "the active environment $(ENV) has no bin/python" >&2; exit 1; }
 	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
