@@ -163,7 +163,8 @@ wheels: $(STAMPS)/tools ## build both Linux wheels and the sources into dist/, c
 	rm -f dist/*.whl dist/*.tar.gz
 	rustup target add x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
 	for processor in x86_64 aarch64; do \
-	  $(MATURIN) build --release --locked --zig --compatibility manylinux2014 --interpreter python3.10 \
+	  CARGO_ZIGBUILD_PYTHON_PATH="$(VIRTUAL)/bin/python" $(MATURIN) build --release --locked \
+	    --zig --compatibility manylinux2014 --interpreter python3.10 \
 	    --target $$processor-unknown-linux-gnu --out dist || exit 1; done
 	$(MATURIN) sdist --out dist
 	$(PY) tools/check_wheel.py dist/*
