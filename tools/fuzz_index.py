@@ -227,7 +227,7 @@ class Life:
         index, model = self.index, self.model
         assert len(index) == len(model), f"{len(index)} rows, not {len(model)}"
         assert set(index) == set(model)
-        if self.kind is HNSW:
+        if isinstance(index, HNSW):
             index.check()
             stats = index.stats()
             assert stats.unreachable == 0

@@ -17,6 +17,7 @@ import tempfile
 import time
 from itertools import cycle
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ DIM = 64
 ROWS = (4_200, 5_000)
 
 
-Index = HNSW | FlatIndex
+Index: TypeAlias = HNSW | FlatIndex
 
 
 def _built(kind: str, vectors: npt.NDArray[np.float32]) -> Index:

@@ -6,7 +6,7 @@ what was expected and what to do.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 
 __all__ = [
+    "MaybeNone",
     "as_floats",
     "as_ids",
     "as_labels",
@@ -24,6 +25,10 @@ __all__ = [
     "check_real",
     "check_skip",
 ]
+
+# None is there only where an argument was left out or a file held nothing, which whoever left it in
+# knows: checkers of types are to ask for no proof.
+MaybeNone: TypeAlias = Any
 
 Floats = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 

@@ -65,6 +65,7 @@ def cross_validated_accuracy(
     Examples
     --------
     >>> import numpy as np
+    >>> from ruvector import cross_validated_accuracy
     >>> embeddings = np.repeat(np.eye(2), 6, axis=0)
     >>> cross_validated_accuracy(embeddings, np.repeat([0, 1], 6), np.arange(12) % 3)
     array([1., 1., 1.])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ruvector.arrays import as_floats, as_ids, as_labels, check_int
+from ruvector.arrays import MaybeNone, as_floats, as_ids, as_labels, check_int
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.graph_checks import (
     canonical,
@@ -86,8 +86,8 @@ class Graph:
     num_nodes: int
     edges: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float32] | None = None
-    features: CSR | npt.NDArray[Any] | None = None
-    labels: npt.NDArray[np.int64] | None = None
+    features: CSR | npt.NDArray[Any] | MaybeNone = None
+    labels: npt.NDArray[np.int64] | MaybeNone = None
     train_mask: npt.NDArray[np.bool_] | None = None
     val_mask: npt.NDArray[np.bool_] | None = None
     test_mask: npt.NDArray[np.bool_] | None = None
@@ -367,6 +367,7 @@ class Graph:
 
         Examples
         --------
+        >>> from ruvector import Graph
         >>> Graph.from_edges([[0, 1]]).normalized_adjacency().to_dense().round(6)
         array([[0.5, 0.5],
                [0.5, 0.5]], dtype=float32)

@@ -86,6 +86,7 @@ def roc_auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
 
     Examples
     --------
+    >>> from ruvector.metrics import roc_auc
     >>> roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
     0.75
     """
@@ -137,6 +138,7 @@ def average_precision(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
 
     Examples
     --------
+    >>> from ruvector.metrics import average_precision
     >>> round(average_precision([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), 4)
     0.8333
     """
@@ -192,6 +194,7 @@ def recall_at_k(found_ids: npt.ArrayLike, true_ids: npt.ArrayLike) -> float:
 
     Examples
     --------
+    >>> from ruvector.metrics import recall_at_k
     >>> recall_at_k([[1, 2, 3], [7, 8, -1]], [[3, 2, 9], [7, 8, 5]])
     0.6666666666666666
     """
@@ -237,6 +240,7 @@ def mean_reciprocal_rank(found_ids: npt.ArrayLike, true_ids: npt.ArrayLike) -> f
 
     Examples
     --------
+    >>> from ruvector.metrics import mean_reciprocal_rank
     >>> mean_reciprocal_rank([[4, 2], [1, 3], [5, 6]], [4, 3, 9])
     0.5
     """
@@ -287,6 +291,7 @@ def neighbour_accuracy(embeddings: npt.ArrayLike, labels: npt.ArrayLike, *, k: i
 
     Examples
     --------
+    >>> from ruvector.metrics import neighbour_accuracy
     >>> neighbour_accuracy([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], [0, 0, 1, 1], k=1)
     1.0
     """

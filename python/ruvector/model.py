@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ruvector._core import __version__
+from ruvector.arrays import MaybeNone
 from ruvector.encoders import Encoder, encoder_from_config
 from ruvector.errors import CorruptFileError, InvalidArgumentError, UnsupportedVersionError
 from ruvector.graph import Graph
@@ -64,7 +65,7 @@ class Model:
     graph: Graph
     embeddings: npt.NDArray[np.float32]
     index: HNSW
-    split: EdgeSplit | None = None
+    split: EdgeSplit | MaybeNone = None
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, folder: str | os.PathLike[str]) -> None:

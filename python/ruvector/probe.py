@@ -273,6 +273,7 @@ def logistic_regression(
 
     Examples
     --------
+    >>> from ruvector.probe import logistic_regression
     >>> model = logistic_regression([[0.0], [1.0], [3.0], [4.0]], [0, 0, 1, 1])
     >>> model.weights.round(3)
     array([[-0.503,  0.503]])
@@ -377,6 +378,7 @@ def linear_probe(
     Examples
     --------
     >>> import numpy as np
+    >>> from ruvector import linear_probe
     >>> embeddings = np.repeat(np.eye(2), 6, axis=0)
     >>> labels = np.repeat([0, 1], 6)
     >>> part = np.arange(12) % 3

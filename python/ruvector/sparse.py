@@ -56,7 +56,7 @@ class CSR:
     --------
     >>> import numpy as np
     >>> from ruvector.sparse import CSR
-    >>> a = CSR([0, 2, 3], [0, 2, 1], np.float32([1, 2, 3]), (2, 3))
+    >>> a = CSR([0, 2, 3], [0, 2, 1], np.array([1, 2, 3], np.float32), (2, 3))
     >>> a
     CSR(shape=(2, 3), nnz=3, dtype=float32)
     >>> a @ np.ones((3, 1), np.float32)

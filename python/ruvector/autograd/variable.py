@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ruvector.arrays import MaybeNone
 from ruvector.errors import InvalidArgumentError
 
 __all__ = ["Variable", "backward", "constant", "record", "topological"]
@@ -43,7 +44,7 @@ class Variable:
     def __init__(self, value: Array, *, needs_grad: bool = True) -> None:
         self.value = value
         self.needs_grad = needs_grad
-        self.grad: Array | None = None
+        self.grad: Array | MaybeNone = None
         self._inputs: tuple[Variable, ...] = ()
         self._pullback: Pullback | None = None
         self._again: PullbackAgain | None = None

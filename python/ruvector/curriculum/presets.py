@@ -15,6 +15,7 @@ def default_stages() -> tuple[Stage, ...]:
 
     Examples
     --------
+    >>> from ruvector.curriculum import default_stages
     >>> [(stage.name, stage.epochs, stage.temperature) for stage in default_stages()]
     [('Easy', 10, 0.5), ('Medium', 20, 0.3), ('Hard', 30, 0.1)]
     """
@@ -58,9 +59,10 @@ def linear_stages(
 
     Examples
     --------
+    >>> from ruvector.curriculum import linear_stages
     >>> stages = linear_stages(3, epochs=5, temperature=(0.5, 0.1), num_negatives=(4, 16))
-    >>> [(stage.name, round(stage.temperature, 3), stage.num_negatives) for stage in stages]
-    [('Stage 1', 0.5, 4), ('Stage 2', 0.3, 10), ('Stage 3', 0.1, 16)]
+    >>> [(stage.name, stage.epochs, stage.num_negatives) for stage in stages]
+    [('Stage 1', 5, 4), ('Stage 2', 5, 10), ('Stage 3', 5, 16)]
     """
     check_int(count, "count", low=1)
 

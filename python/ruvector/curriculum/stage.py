@@ -40,6 +40,7 @@ class Stage:
 
     Examples
     --------
+    >>> from ruvector.curriculum import Stage
     >>> stage = Stage("Easy", epochs=10, temperature=0.5, threshold=0.3)
     >>> stage.include(0.2), stage.include(0.4)
     (True, False)

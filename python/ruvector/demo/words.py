@@ -81,6 +81,7 @@ def stem(word: str) -> str:
 
     Examples
     --------
+    >>> from ruvector.demo.words import stem
     >>> [stem(w) for w in ("entries", "parsing", "stopped", "string", "class")]
     ['entry', 'pars', 'stop', 'string', 'class']
     """
@@ -118,6 +119,7 @@ def split_words(text: str) -> tuple[str, ...]:
 
     Examples
     --------
+    >>> from ruvector.demo.words import split_words
     >>> split_words("email.utils.parsedate_toDatetime")
     ('email', 'util', 'parsedat', 'datetim')
     """

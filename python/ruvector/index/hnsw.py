@@ -319,6 +319,7 @@ class HNSW(GraphIndex):
 
         Examples
         --------
+        >>> from ruvector import HNSW
         >>> import hnswlib, numpy as np  # doctest: +SKIP
         >>> theirs = hnswlib.Index("l2", 2)  # doctest: +SKIP
         >>> theirs.init_index(10)  # doctest: +SKIP

@@ -30,6 +30,7 @@ class Searchable(Protocol):
         where: Where | None = None,
     ) -> SearchResult:
         """Find the nearest vectors of each query."""
+        ...
 
 
 def choose_ef(

@@ -5,7 +5,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ruvector import _core
+from ruvector._core import Filter as CoreFilter
 from ruvector.arrays import as_ids, as_numbers
 from ruvector.errors import InvalidArgumentError
 
@@ -26,7 +26,7 @@ class Filter:
 
     __slots__ = ("_core",)
 
-    def __init__(self, core: _core.Filter) -> None:
+    def __init__(self, core: CoreFilter) -> None:
         self._core = core
 
     @property
@@ -44,7 +44,7 @@ class Filter:
 Where: TypeAlias = npt.ArrayLike | Filter
 
 
-def as_where(value: object) -> "_core.Filter | npt.NDArray[np.int64] | npt.NDArray[np.bool_]":
+def as_where(value: object) -> CoreFilter | npt.NDArray[np.int64] | npt.NDArray[np.bool_]:
     """Return ids as int64, a mask as bool, a filter as what it wraps."""
     if isinstance(value, Filter):
         return value._core

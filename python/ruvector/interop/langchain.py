@@ -154,10 +154,13 @@ class RuvectorStore(VectorStore):
         del kwargs
         hits = self._found(embedding, fetch_k, filter)
         vectors = self._store.vectors([hit.key for hit in hits])
+        # Another thread may have removed some since they were found.
+        there = [(hit, row) for hit, row in zip(hits, vectors, strict=True) if row is not None]
+        rows: list[Any] = [row for _, row in there]
         chosen = maximal_marginal_relevance(
-            np.asarray(embedding, np.float32), vectors, k=k, lambda_mult=lambda_mult
+            np.asarray(embedding, np.float32), rows, k=k, lambda_mult=lambda_mult
         )
-        return [_document(hits[i].key, hits[i].record) for i in chosen]
+        return [_document(there[i][0].key, there[i][0].record) for i in chosen]
 
     def max_marginal_relevance_search(
         self,

@@ -27,6 +27,9 @@ _METRICS = {"euclidean": "l2", "l2": "l2", "sqeuclidean": "l2", "cosine": "cosin
 _MODES = ("distance", "connectivity")
 _HITS_AT_ONCE = 2**24
 
+# It has no types, and those of its defaults are too narrow.
+_validated: Any = validate_data
+
 
 class NeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Turns vectors into the sparse graph of their nearest neighbours, found by `HNSW`.
@@ -160,10 +163,14 @@ class NeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
             Fewer samples were fitted than a row holds, or `X` cannot be used.
         """
         check_is_fitted(self, "index_")
-        rows = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        rows = _validated(self, X, dtype=np.float32, order="C", reset=False)
         return self._graph(*self._nearest(rows, self._entries()))
 
-    def fit_transform(self, X: npt.ArrayLike, y: object = None) -> Any:  # noqa: ARG002, N803
+    def fit_transform(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        X: npt.ArrayLike,  # noqa: N803
+        y: object = None,  # noqa: ARG002
+    ) -> Any:
         """Index the training data and return its graph.
 
         Parameters
@@ -214,7 +221,7 @@ class NeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
             distances, ids = _own_first(*self._nearest(rows, k + 1))
             distances, ids = distances[:, 1:].copy(), ids[:, 1:].copy()
         else:
-            rows = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+            rows = _validated(self, X, dtype=np.float32, order="C", reset=False)
             distances, ids = self._nearest(rows, k)
         return (distances, ids) if return_distance else ids
 
@@ -229,7 +236,7 @@ class NeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
             seed = int(check_random_state(self.random_state).randint(2**31))
         before = dict(self.__dict__)
         try:
-            rows: npt.NDArray[np.float32] = validate_data(self, X, dtype=np.float32, order="C")
+            rows: npt.NDArray[np.float32] = _validated(self, X, dtype=np.float32, order="C")
             index = HNSW(
                 rows.shape[1],
                 metric=_METRICS[self.metric],
@@ -255,7 +262,8 @@ class NeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
 
     def _threads(self) -> int:
         if self.n_jobs is None:
-            nested = (get_active_backend()[0].nesting_level or 0) > 0
+            backend: Any = get_active_backend()[0]
+            nested = (backend.nesting_level or 0) > 0
             return 1 if nested else get_num_threads()
         return min(int(joblib.effective_n_jobs(self.n_jobs)), _core.MAX_THREADS)
 

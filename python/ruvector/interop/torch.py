@@ -159,9 +159,8 @@ class _Evaluate(torch.autograd.Function):
             ctx.items = {name: _items(module.loss.name, name, given) for name in ctx.wanted}
 
     @staticmethod
-    def backward(
-        ctx: Any, grad_output: torch.Tensor | None, *_: Any
-    ) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
+        grad_output = grad_outputs[0]  # of the value
         if grad_output is None:
             return (None,) * (3 + len(ctx.names))
         with torch.no_grad():
@@ -172,9 +171,10 @@ class _Evaluate(torch.autograd.Function):
         return (None, None, None, *(found.get(name) for name in ctx.names))
 
     @staticmethod
-    def vmap(_info: Any, _in_dims: Any, module: LossModule, *_: Any) -> Any:
+    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
+        del info, in_dims
         raise InvalidArgumentError(
-            f"{type(module.loss).__name__} cannot be mapped by torch.func.vmap: it is computed "
+            f"{type(args[0].loss).__name__} cannot be mapped by torch.func.vmap: it is computed "
             "outside PyTorch; call it in a loop, or once on the whole batch"
         )
 
@@ -263,7 +263,7 @@ def as_module(loss: Loss, *, indexed: bool = False) -> LossModule:
 
     References
     ----------
-    PyTorch, "Extending torch.autograd", https://pytorch.org/docs/stable/notes/extending.html.
+    PyTorch, "Extending torch.autograd", https://docs.pytorch.org/docs/stable/notes/extending.html.
 
     Examples
     --------
@@ -273,8 +273,8 @@ def as_module(loss: Loss, *, indexed: bool = False) -> LossModule:
     >>> criterion = as_module(InfoNCELoss(temperature=0.5))
     >>> anchors = torch.eye(3, dtype=torch.float64, requires_grad=True)
     >>> loss = criterion(anchors, torch.eye(3), torch.ones(4, 3))
-    >>> loss.backward()
-    >>> anchors.grad.shape
+    >>> (gradient,) = torch.autograd.grad(loss, anchors)
+    >>> gradient.shape
     torch.Size([3, 3])
     >>> rows = as_module(InfoNCELoss(temperature=0.5), indexed=True)
     >>> rows(anchors, torch.tensor([0, 1]), torch.tensor([1, 2]), torch.tensor([0])).ndim

@@ -14,7 +14,8 @@ from ruvector.errors import InvalidArgumentError, InvalidTypeError
 __all__ = ["IndexedGradients", "Loss", "LossResult", "Reduction", "Value"]
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
-Value: TypeAlias = float | npt.NDArray[np.float64]
+# An array of float64 where reduction is "none", which only the program's run tells.
+Value: TypeAlias = float | Any
 Array: TypeAlias = npt.NDArray[Any]
 
 # Kinds of inputs that get a gradient; only embeddings may be rows of a table.

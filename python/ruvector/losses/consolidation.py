@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +59,8 @@ def fisher_diagonal(gradients: Named | Iterable[Named]) -> dict[str, npt.NDArray
     [5.0, 2.0]
     """
     if isinstance(gradients, Mapping):
-        batch = {name: _finite(array, name) for name, array in gradients.items()}
+        samples = cast("Named", gradients)
+        batch = {name: _finite(array, name) for name, array in samples.items()}
         counts = {len(array) if array.ndim else 0 for array in batch.values()}
         if len(counts) != 1 or 0 in counts:
             shapes = {name: array.shape for name, array in batch.items()}

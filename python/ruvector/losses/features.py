@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy.typing as npt
 
-from ruvector.arrays import as_numbers
+from ruvector.arrays import MaybeNone, as_numbers
 from ruvector.losses._base import Array, Loss, LossResult, Reduction, Value
 
 __all__ = ["FeatureReconstructionGradients", "FeatureReconstructionLoss"]
@@ -17,7 +17,7 @@ class FeatureReconstructionGradients(NamedTuple):
 
     embeddings: Array
     weight: Array
-    bias: Array | None
+    bias: Array | MaybeNone
 
 
 @dataclass(frozen=True)

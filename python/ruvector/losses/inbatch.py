@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
 import numpy.typing as npt
 
+from ruvector.arrays import MaybeNone
 from ruvector.errors import InvalidTypeError
 from ruvector.losses._base import Array, IndexedGradients, Loss, LossResult, Reduction, Value
 
@@ -19,7 +20,7 @@ class InBatchGradients(NamedTuple):
 
     anchors: Array
     positives: Array
-    negatives: Array | None
+    negatives: Array | MaybeNone
 
 
 @dataclass(frozen=True)

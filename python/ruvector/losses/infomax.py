@@ -6,6 +6,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy.typing as npt
 
+from ruvector.arrays import MaybeNone
 from ruvector.losses._base import Array, Loss, LossResult, Reduction, Value
 
 __all__ = ["DeepGraphInfomaxGradients", "DeepGraphInfomaxLoss", "IndexedInfomaxGradients"]
@@ -17,7 +18,7 @@ class DeepGraphInfomaxGradients(NamedTuple):
     states: Array
     corrupted: Array
     weight: Array
-    summary: Array | None
+    summary: Array | MaybeNone
 
 
 class IndexedInfomaxGradients(NamedTuple):
@@ -25,7 +26,7 @@ class IndexedInfomaxGradients(NamedTuple):
 
     embeddings: Array
     weight: Array
-    summary: Array | None
+    summary: Array | MaybeNone
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy.typing as npt
 
+from ruvector.arrays import MaybeNone
 from ruvector.losses._base import Array, IndexedGradients, Loss, LossResult, Reduction, Value
 
 __all__ = ["InfoNCEGradients", "InfoNCELoss"]
@@ -16,7 +17,7 @@ class InfoNCEGradients(NamedTuple):
 
     anchors: Array
     positives: Array
-    negatives: Array | None
+    negatives: Array | MaybeNone
 
 
 @dataclass(frozen=True)

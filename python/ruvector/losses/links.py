@@ -53,7 +53,7 @@ class LinkPredictionLoss(Loss):
     >>> from ruvector.losses import LinkPredictionLoss
     >>> embeddings = np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
     >>> loss = LinkPredictionLoss(similarity="cosine", scale=5.0)
-    >>> loss.replace(reduction="none")(embeddings, [0, 0], [1, 2], [1, 0]).round(4)
+    >>> np.round(loss.replace(reduction="none")(embeddings, [0, 0], [1, 2], [1, 0]), 4)
     array([0.0067, 0.6931])
     >>> value, gradients = loss.value_and_grad(embeddings, [0, 0], [1, 2], [1, 0])
     >>> gradients.embeddings.shape
@@ -169,7 +169,7 @@ class LocalContrastiveLoss(Loss):
     >>> from ruvector.losses import LocalContrastiveLoss
     >>> embeddings = np.array([[0.0, 0.0], [0.3, 0.4], [0.0, 0.6]])
     >>> loss = LocalContrastiveLoss(margin=1.0)
-    >>> loss.replace(reduction="none")(embeddings, [0, 0], [1, 2], [True, False]).round(4)
+    >>> np.round(loss.replace(reduction="none")(embeddings, [0, 0], [1, 2], [True, False]), 4)
     array([0.25, 0.16])
     >>> value, gradients = loss.value_and_grad(embeddings, [0, 0], [1, 2], [True, False])
     >>> gradients.embeddings.shape

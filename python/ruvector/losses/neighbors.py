@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ruvector.arrays import check_real
+from ruvector.arrays import MaybeNone, check_real
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 from ruvector.graph import Graph
 from ruvector.losses._base import Array, IndexedGradients, Loss, LossResult, Reduction, Value
@@ -64,9 +64,9 @@ class NeighborContrastiveLoss(Loss):
     >>> graph = Graph.from_edges([[0, 1], [1, 2]], num_nodes=4)
     >>> embeddings = np.array([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [0.0, 1.0]])
     >>> loss = NeighborContrastiveLoss(temperature=0.5, num_negatives=1, reduction="none")
-    >>> loss(embeddings, graph).shape
+    >>> np.shape(loss(embeddings, graph))
     (4,)
-    >>> loss(embeddings, graph, nodes=[1, 3]).round(3).tolist()
+    >>> np.round(loss(embeddings, graph, nodes=[1, 3]), 3).tolist()
     [0.154, 0.0]
     """
 
@@ -151,7 +151,7 @@ class MultiHopGradients(NamedTuple):
 
     anchors: Array
     positives: Array
-    negatives: Array | None
+    negatives: Array | MaybeNone
 
 
 @dataclass(frozen=True)

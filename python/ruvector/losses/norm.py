@@ -105,8 +105,9 @@ def project_to_sphere(
     if length > float(np.finfo(array.dtype).max):
         raise InvalidArgumentError(f"radius is {length:g}, which does not fit {array.dtype}")
     if out is None:
-        out = array.copy()
+        result: Array = array.copy()
     else:
+        result = out
         if not isinstance(out, np.ndarray) or out.dtype != array.dtype:
             got = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
             raise InvalidTypeError(f"out is {got} but must be {array.dtype}")
@@ -120,5 +121,5 @@ def project_to_sphere(
             np.copyto(out, array)
     double = array.dtype == np.float64
     project = _core.project_to_sphere_f64 if double else _core.project_to_sphere_f32
-    project(out, length)
-    return out
+    project(result, length)
+    return result

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy.typing as npt
 
+from ruvector.arrays import MaybeNone
 from ruvector.losses._base import (
     Array,
     IndexedGradients,
@@ -172,8 +173,8 @@ class GraphClassificationGradients(NamedTuple):
     """Gradients of :class:`GraphClassificationLoss`, each of its input's shape and dtype."""
 
     embeddings: Array
-    weight: Array | None
-    bias: Array | None
+    weight: Array | MaybeNone
+    bias: Array | MaybeNone
 
 
 @dataclass(frozen=True)

@@ -110,13 +110,14 @@ class HardNegativeMiner:
     Examples
     --------
     >>> import numpy as np
-    >>> vectors = np.eye(4, dtype=np.float32) + 0.1
+    >>> from ruvector.mining import HardNegativeMiner
+    >>> vectors = np.array([[1.0, 0.0], [0.9, 0.2], [0.6, 0.8], [0.0, 1.0]])
     >>> miner = HardNegativeMiner("hardest", k=2)
     >>> miner.mine(vectors, labels=[0, 0, 1, 1]).indices
     array([[2, 3],
            [2, 3],
-           [0, 1],
-           [0, 1]])
+           [1, 0],
+           [1, 0]])
     """
 
     def __init__(

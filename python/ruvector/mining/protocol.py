@@ -77,7 +77,7 @@ class FunctionMiner:
         *,
         labels: npt.ArrayLike | None = None,
         exclude: Sequence[npt.ArrayLike] | None = None,
-    ) -> MinedNegatives | MinedTriplets:
+    ) -> MinedNegatives | Any:
         """Call the function and check what it returns.
 
         Parameters

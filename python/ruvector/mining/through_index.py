@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ruvector.arrays import MaybeNone
+
 __all__ = ["FoundNegatives", "SearchIndex", "nearest_through", "takes_ef"]
 
 Ids = npt.NDArray[np.int64]
@@ -58,7 +60,7 @@ class FoundNegatives(NamedTuple):
     indices: Ids
     similarities: npt.NDArray[np.float32]
     counts: Ids
-    recall: float | None
+    recall: float | MaybeNone
 
 
 class Question(NamedTuple):

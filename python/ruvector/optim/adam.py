@@ -62,6 +62,7 @@ class Adam(Optimizer):
     Examples
     --------
     >>> import numpy as np
+    >>> from ruvector.optim import Adam
     >>> params = {"weight": np.array([1.0, 2.0])}
     >>> optimizer = Adam(params, lr=0.5)
     >>> optimizer.step({"weight": np.array([4.0, -4.0])})
@@ -164,6 +165,7 @@ class AdamW(Adam):
     Examples
     --------
     >>> import numpy as np
+    >>> from ruvector.optim import AdamW
     >>> params = {"weight": np.ones(2), "bias": np.ones(1)}
     >>> optimizer = AdamW(params, lr=0.1, weight_decay=0.5, no_decay=["bias"])
     >>> optimizer.step({"weight": np.zeros(2), "bias": np.zeros(1)})

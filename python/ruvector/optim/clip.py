@@ -71,6 +71,7 @@ def clip_by_norm(gradients: Arrays, max_norm: float) -> ClippedGradients:
     Examples
     --------
     >>> import numpy as np
+    >>> from ruvector.optim import clip_by_norm
     >>> clipped = clip_by_norm({"a": np.array([3.0]), "b": np.array([4.0])}, 1.0)
     >>> clipped.norm, clipped.gradients["a"].round(3)
     (5.0, array([0.6]))
@@ -113,6 +114,7 @@ def clip_by_value(gradients: Arrays, max_value: float) -> ClippedGradients:
     Examples
     --------
     >>> import numpy as np
+    >>> from ruvector.optim import clip_by_value
     >>> clip_by_value([np.array([-3.0, 0.5])], 1.0).gradients["0"]
     array([-1. ,  0.5])
     """

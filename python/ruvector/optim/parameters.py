@@ -45,7 +45,7 @@ def writable(params: Arrays) -> dict[str, Array]:
                 f"params[{name!r}] is a {type(array).__name__} but must be a NumPy array, "
                 "because it is updated in place"
             )
-        if array.dtype not in (np.float32, np.float64) or not array.dtype.isnative:
+        if not array.dtype.isnative or array.dtype not in (np.float32, np.float64):
             raise InvalidTypeError(
                 f"params[{name!r}] has dtype {array.dtype} but must be float32 or float64"
             )

@@ -58,6 +58,7 @@ class SGD(Optimizer):
     Examples
     --------
     >>> import numpy as np
+    >>> from ruvector.optim import SGD
     >>> weights = np.array([1.0, 2.0])
     >>> optimizer = SGD(weights, lr=0.5)
     >>> optimizer.step(np.array([1.0, -1.0]))

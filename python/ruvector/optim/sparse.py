@@ -30,6 +30,7 @@ class SparseRows(NamedTuple):
     Examples
     --------
     >>> import numpy as np
+    >>> from ruvector.optim import SparseRows
     >>> SparseRows([2, 0, 2], np.ones((3, 1))).to_dense(3)
     array([[1.],
            [0.],
@@ -106,6 +107,7 @@ class SparseAdam(Adam):
     Examples
     --------
     >>> import numpy as np
+    >>> from ruvector.optim import SparseAdam, SparseRows
     >>> table = np.zeros((4, 2))
     >>> optimizer = SparseAdam(table, lr=0.5)
     >>> optimizer.step(SparseRows([2], np.array([[1.0, -1.0]])))

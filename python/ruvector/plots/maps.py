@@ -125,7 +125,7 @@ def embedding_map(
     >>> from ruvector import plots
     >>> rows = np.random.default_rng(0).standard_normal((30, 8))
     >>> ax = plots.embedding_map(rows, np.arange(30) % 2, names={0: "even", 1: "odd"})
-    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    >>> ax.get_legend_handles_labels()[1]
     ['even', 'odd']
     """
     rows = as_floats(embeddings, "embeddings")

@@ -134,8 +134,8 @@ def schedules(
     >>> from ruvector import plots
     >>> from ruvector.schedules import Cosine, WarmUp
     >>> ax = plots.schedules({"lr": WarmUp(Cosine(0.01, 0.0), duration=2)}, total=20)
-    >>> float(ax.lines[0].get_ydata()[0])
-    0.0
+    >>> ax.get_legend_handles_labels()[1]
+    ['lr']
     """
     length = check_real(total, "total", low=0.0, open_low=True)
     if not isinstance(values, Mapping):

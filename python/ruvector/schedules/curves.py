@@ -21,6 +21,7 @@ class Constant(Schedule):
 
     Examples
     --------
+    >>> from ruvector.schedules import Constant
     >>> Constant(0.1)(7, total=10)
     0.1
     """
@@ -49,6 +50,7 @@ class Linear(Schedule):
 
     Examples
     --------
+    >>> from ruvector.schedules import Linear
     >>> Linear(0.5, 0.1)(0.25)
     0.4
     >>> Linear(0.5, 0.1, duration=10)(20, total=100)
@@ -89,6 +91,7 @@ class Exponential(Schedule):
 
     Examples
     --------
+    >>> from ruvector.schedules import Exponential
     >>> round(Exponential(1.0, 0.01)(0.5), 6)
     0.1
     """
@@ -124,6 +127,7 @@ class Decay(Schedule):
 
     Examples
     --------
+    >>> from ruvector.schedules import Decay
     >>> round(Decay(50)(100, total=200), 4)
     0.1353
     """
@@ -159,6 +163,7 @@ class Cosine(Schedule):
 
     Examples
     --------
+    >>> from ruvector.schedules import Cosine
     >>> Cosine(1.0, 0.0)(0.5)
     0.5
     """
@@ -196,6 +201,7 @@ class Step(Schedule):
 
     Examples
     --------
+    >>> from ruvector.schedules import Step
     >>> [Step(1.0, 0.5, every=10)(at, total=30) for at in (0, 9.9, 10, 25)]
     [1.0, 1.0, 0.5, 0.25]
     """

@@ -31,6 +31,7 @@ class Piecewise(Schedule):
 
     Examples
     --------
+    >>> from ruvector.schedules import Piecewise
     >>> late = Piecewise([(50, 0.1), (100, 1.0)])
     >>> [round(late(at, total=200), 3) for at in (0, 50, 75, 150)]
     [0.1, 0.1, 0.55, 1.0]
@@ -87,6 +88,7 @@ class WarmUp(Schedule):
     Examples
     --------
     >>> from ruvector.schedules import Cosine
+    >>> from ruvector.schedules import WarmUp
     >>> lr = WarmUp(Cosine(0.1, 0.0), duration=5)
     >>> [round(lr(at, total=25), 3) for at in (0, 2.5, 5, 15, 25)]
     [0.0, 0.05, 0.1, 0.05, 0.0]

@@ -66,6 +66,7 @@ def find_overfitting(
 
     Examples
     --------
+    >>> from ruvector.tracking import find_overfitting
     >>> find_overfitting([5, 4, 3, 2, 1], [3, 2, 2.5, 3, 3.5])
     Overfitting(best=1, found=4, gap=1.5)
     >>> find_overfitting([5, 4, 3, 2, 1], [3, 2, 2.5, 1.5, 1]) is None

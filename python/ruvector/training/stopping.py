@@ -46,6 +46,7 @@ class EarlyStop:
 
     Examples
     --------
+    >>> from ruvector.training import EarlyStop
     >>> EarlyStop("auc", patience=3)
     EarlyStop(metric='auc', patience=3, mode='max', min_delta=0.0, restore=True)
     """

@@ -32,6 +32,7 @@ def balance_weights(losses: Mapping[str, float]) -> dict[str, float]:
 
     Examples
     --------
+    >>> from ruvector.weighting import balance_weights
     >>> balance_weights({"a": 4.0, "b": -2.0, "none": 0.0})
     {'a': 0.75, 'b': 1.5, 'none': 1.0}
     """
@@ -66,6 +67,7 @@ class BalancedWeights:
     --------
     >>> import numpy as np
     >>> from ruvector.autograd import Variable, scale
+    >>> from ruvector.weighting import BalancedWeights
     >>> weigher = BalancedWeights().start(seed=0)
     >>> x = Variable(np.array(1.0))
     >>> parts = {"small": scale(x, 1.0), "large": scale(x, 3.0)}

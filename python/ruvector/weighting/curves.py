@@ -33,6 +33,7 @@ def named_curves() -> dict[str, Schedule]:
 
     Examples
     --------
+    >>> from ruvector.weighting import named_curves
     >>> curves = named_curves()
     >>> {name: round(curve(75, total=200), 3) for name, curve in curves.items()}
     {'reconstruction': 0.223, 'contrastive': 1.0, 'task': 0.55}
@@ -63,6 +64,7 @@ def warm_up_weights(
 
     Examples
     --------
+    >>> from ruvector.weighting import warm_up_weights
     >>> curves = warm_up_weights({"task": 0.0}, {"task": 1.0}, epochs=4)
     >>> curves["task"](1, total=20)
     0.25

@@ -68,6 +68,7 @@ class GradNorm:
     --------
     >>> import numpy as np
     >>> from ruvector.autograd import Variable, scale
+    >>> from ruvector.weighting import GradNorm
     >>> weigher = GradNorm(lr=0.01, alpha=0.0).start(seed=0)
     >>> x = Variable(np.array(1.0))
     >>> parts = {"flat": scale(x, 1.0), "steep": scale(x, 3.0)}

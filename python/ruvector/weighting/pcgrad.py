@@ -65,6 +65,7 @@ def project_conflicts(
 
     Examples
     --------
+    >>> from ruvector.weighting import project_conflicts
     >>> project_conflicts([[1.0, 0.0], [-1.0, 1.0]], order=[[1], [0]])
     array([[0.5, 0.5],
            [0. , 1. ]])

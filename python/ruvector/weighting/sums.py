@@ -65,6 +65,7 @@ class WeightedSum:
     >>> import numpy as np
     >>> from ruvector.autograd import Variable, scale
     >>> from ruvector.schedules import Linear
+    >>> from ruvector.weighting import WeightedSum
     >>> weights = {"task": 2.0, "contrastive": Linear(0.0, 1.0, duration=10)}
     >>> weigher = WeightedSum(weights).start(seed=0)
     >>> x = Variable(np.array(3.0))

@@ -58,6 +58,7 @@ def uncertainty_loss(
 
     Examples
     --------
+    >>> from ruvector.weighting import uncertainty_loss
     >>> uncertainty_loss({"a": 4.0}, {"a": 0.0})
     UncertaintyLoss(value=2.0, weights={'a': 0.5}, gradients={'a': -1.5})
     """
@@ -101,6 +102,7 @@ class UncertaintyWeights:
     --------
     >>> import numpy as np
     >>> from ruvector.autograd import Variable, scale
+    >>> from ruvector.weighting import UncertaintyWeights
     >>> weigher = UncertaintyWeights(lr=0.1).start(seed=0)
     >>> x = Variable(np.array(1.0))
     >>> parts = {"easy": scale(x, 0.5), "hard": scale(x, 8.0)}
