@@ -77,7 +77,7 @@ endif
 test-torch: torch-venv $(STAMPS)/lint ## test the bridge to PyTorch (TORCH_INDEX: CPU wheels; TORCH_VENV: an environment)
 	$(TORCH_PY) -m pytest $(PYTEST_ARGS) tests/test_interop_torch.py \
 	  tests/test_encoders_torch.py tests/test_interop_pyg.py tests/test_schedules.py \
-	  tests/test_sparse_adam.py
+	  tests/test_sparse_adam.py tests/test_mining_torch.py
 	$(TORCH_PY) -m pytest -k torch $(PYTEST_ARGS) \
 	  tests/test_examples.py tests/test_readme.py
 	$(PY) tools/check_types.py $(or $(TORCH_VENV),.bench/torch-venv)/bin/python
@@ -91,7 +91,8 @@ torch-venv: $(STAMPS)/tools
 	.bench/torch-venv/bin/python -m pip --disable-pip-version-check --quiet install \
 	  $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") \
 	  "torch>=2.3" "numpy>=1.26" "pytest>=8.2" "pytest-benchmark>=5.0" \
-	  "hypothesis>=6.100" "scikit-learn>=1.6" "torch_geometric>=2.5"
+	  "hypothesis>=6.100" "scikit-learn>=1.6" "torch_geometric>=2.5" \
+	  "pytorch-metric-learning>=2.9"
 	.bench/torch-venv/bin/python -m pip --disable-pip-version-check --quiet install \
 	  --force-reinstall --no-deps .bench/wheels/*.whl
 

@@ -118,7 +118,7 @@ def test_mining_agrees_with_brute_force(nodes, edges, least, most, skip):
     vectors[5] = 0
     asked = rng.integers(0, nodes, 150)
     metric = "dot" if skip == 4 else "cosine"
-    miner = GraphMiner(k=9, least=least, most=most, skip=skip, metric=metric)
+    miner = GraphMiner(k=9, strategy="hardest", least=least, most=most, skip=skip, metric=metric)
     found = miner.mine(vectors, graph, nodes=asked)
     matrix = distances(graph.adjacency().to_dense())
     rows, scores = mined_by_hand(
@@ -138,6 +138,38 @@ def test_mining_agrees_with_brute_force(nodes, edges, least, most, skip):
         assert np.isneginf(found.similarities[i, len(chosen) :]).all()
 
 
+@pytest.mark.parametrize(("nodes", "edges"), [(300, 400), (700, 6000)])
+@pytest.mark.parametrize(("least", "most"), [(2, None), (3, None), (2, 3), (1, 2)])
+def test_random_nodes_are_of_all_candidates_alike(nodes, edges, least, most, each_thread_count):
+    graph = random_graph(nodes, edges)
+    vectors = np.random.default_rng(1).standard_normal((nodes, 7), np.float32)
+    matrix = distances(graph.adjacency().to_dense())
+    near = mined_by_hand(vectors, matrix, [], 1, least=1, most=None, skip=0, metric="cosine")[1]
+    allowed = (matrix >= least) & (matrix <= (np.inf if most is None else most))
+    hits = np.zeros((nodes, nodes))
+    for seed in range(30):
+        miner = GraphMiner(k=9, least=least, most=most, seed=seed)
+        found, again = (miner.mine(vectors, graph) for _ in each_thread_count())
+        np.testing.assert_array_equal(found.indices, again.indices)
+        np.testing.assert_array_equal(found.candidates, allowed.sum(1))
+        np.testing.assert_array_equal(found.counts, np.minimum(allowed.sum(1), 9))
+        filled = found.indices >= 0
+        np.testing.assert_array_equal(filled.sum(1), found.counts)
+        rows = np.repeat(np.arange(nodes), found.counts)
+        hits[rows, found.indices[filled]] += 1
+        np.testing.assert_allclose(
+            found.similarities[filled], near[rows, found.indices[filled]], atol=1e-6
+        )
+    assert not hits[~allowed].any()
+    assert hits.max() <= 30
+    # How often a node is drawn, by how many have it among their candidates.
+    chance = np.minimum(9 / np.maximum(allowed.sum(1), 1), 1)[:, None] * allowed
+    expected, spread = 30 * chance.sum(0), 30 * (chance * (1 - chance)).sum(0)
+    some = spread > 5
+    far = (hits.sum(0) - expected)[some] ** 2 / spread[some]
+    assert abs(far.sum() - some.sum()) < 5 * np.sqrt(2 * some.sum())
+
+
 @pytest.mark.parametrize("data", ["cora", "fashion_mnist"])
 @pytest.mark.parametrize("options", [(2, 3, 0), (2, 3, 0.1), (3, None, 5)])
 def test_mining_of_real_data_agrees_with_brute_force(data, options, data_file, each_thread_count):
@@ -152,7 +184,7 @@ def test_mining_of_real_data_agrees_with_brute_force(data, options, data_file, e
         near = HardNegativeMiner("hardest", k=3).mine(vectors).indices
         pairs = np.stack([np.repeat(np.arange(2100), 3), near.ravel()], axis=1)
         graph = Graph.from_edges(np.unique(np.sort(pairs, axis=1), axis=0), num_nodes=2100)
-    miner = GraphMiner(k=6, least=least, most=most, skip=skip)
+    miner = GraphMiner(k=6, strategy="hardest", least=least, most=most, skip=skip)
     # All nodes are compared as bytes first where the processor can, few are not.
     whole, again = (miner.mine(vectors, graph) for _ in each_thread_count())
     some = np.arange(0, graph.num_nodes, 40)
@@ -185,7 +217,9 @@ def test_bytes_change_nothing(metric, spread):
     vectors = (vectors * rng.choice([1, 1, 0, 30.0], (2500, 1))).astype(np.float32)
     vectors[1000:1300] = vectors[:300]
     for least, most, skip in [(2, 3, 0), (1, 2, 40), (3, None, 0.02)]:
-        miner = GraphMiner(k=12, least=least, most=most, skip=skip, metric=metric)
+        miner = GraphMiner(
+            k=12, strategy="hardest", least=least, most=most, skip=skip, metric=metric
+        )
         whole = miner.mine(vectors, graph)
         for start in range(0, 2500, 500):
             nodes = np.arange(start, start + 100)
@@ -199,15 +233,15 @@ def test_bytes_change_nothing(metric, spread):
 def test_where_hops_cover_everything_nothing_is_left():
     graph = Graph.from_edges([[i, j] for i in range(6) for j in range(i)])
     vectors = np.eye(6)
-    found = GraphMiner(k=3).mine(vectors, graph)
+    found = GraphMiner(k=3, strategy="hardest", most=3).mine(vectors, graph)
     assert (found.indices == -1).all()
     assert found.counts.tolist() == found.candidates.tolist() == [0] * 6
     edges = hard_negative_edges(graph, vectors, apart=1, k=2, skip=0)
     assert edges.edges.shape == (0, 2)
     assert edges.short == 6
     lonely = Graph(num_nodes=4, edges=np.empty((0, 2), np.int64))
-    assert GraphMiner(k=3).mine(np.eye(4), lonely).counts.tolist() == [0] * 4
-    assert GraphMiner(k=3, most=None).mine(np.eye(4), lonely).counts.tolist() == [3] * 4
+    assert GraphMiner(k=3, most=3).mine(np.eye(4), lonely).counts.tolist() == [0] * 4
+    assert GraphMiner(k=3).mine(np.eye(4), lonely).counts.tolist() == [3] * 4
     assert hops(lonely, most=3).indices.size == 0
 
 
@@ -241,9 +275,12 @@ BAD = {
     "no graph": (lambda: hops([[0, 1]], most=1), InvalidTypeError),
     "k of 0": (lambda: GraphMiner(k=0), InvalidArgumentError),
     "the node itself": (lambda: GraphMiner(k=1, least=0), InvalidArgumentError),
-    "miner's least above most": (lambda: GraphMiner(k=1, least=4), InvalidArgumentError),
-    "skip of all": (lambda: GraphMiner(k=1, skip=1.0), InvalidArgumentError),
-    "skip below 0": (lambda: GraphMiner(k=1, skip=-1), InvalidArgumentError),
+    "miner's least above most": (lambda: GraphMiner(k=1, least=4, most=3), InvalidArgumentError),
+    "skip of all": (lambda: GraphMiner(k=1, strategy="hardest", skip=1.0), InvalidArgumentError),
+    "skip below 0": (lambda: GraphMiner(k=1, strategy="hardest", skip=-1), InvalidArgumentError),
+    "band of random ones": (lambda: GraphMiner(k=1, skip=2), InvalidArgumentError),
+    "unknown strategy": (lambda: GraphMiner(k=1, strategy="mixed"), InvalidArgumentError),
+    "negative seed": (lambda: GraphMiner(k=1, seed=-1), InvalidArgumentError),
     "unknown metric": (lambda: GraphMiner(k=1, metric="l2"), InvalidArgumentError),
     "too few rows": (lambda: GraphMiner(k=1).mine(GOOD[:2], PATH), InvalidArgumentError),
     "no columns": (lambda: GraphMiner(k=1).mine(GOOD[:, :0], PATH), InvalidArgumentError),
@@ -268,8 +305,12 @@ def test_bad_input_is_refused(kind):
 @pytest.mark.parametrize("size", [1e-39, 1e16, 3e38])
 def test_cosines_of_extreme_rows_are_those_of_their_directions(size):
     rows = np.array([[1, 0, 0], [1, 0.9, 0], [-1, 1, 1], [1, -1, 0]], np.float32)
-    plain = GraphMiner(k=3, least=1).mine(rows, Graph.from_edges([[0, 1], [1, 2], [2, 3]]))
+    plain = GraphMiner(k=3, strategy="hardest", least=1).mine(
+        rows, Graph.from_edges([[0, 1], [1, 2], [2, 3]])
+    )
     rows[[0, 2]] *= np.float32(size)
-    mined = GraphMiner(k=3, least=1).mine(rows, Graph.from_edges([[0, 1], [1, 2], [2, 3]]))
+    mined = GraphMiner(k=3, strategy="hardest", least=1).mine(
+        rows, Graph.from_edges([[0, 1], [1, 2], [2, 3]])
+    )
     np.testing.assert_array_equal(mined.indices, plain.indices)
     np.testing.assert_allclose(mined.similarities, plain.similarities, atol=1e-6)

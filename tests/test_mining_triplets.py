@@ -173,30 +173,6 @@ def test_hops_are_exclusions_of_triplets():
     assert (np.abs(mined.anchors - mined.negatives) > 6).all()
 
 
-@pytest.mark.parametrize("margin", [0.05, 0.3])
-def test_all_semi_hard_are_those_of_pytorch_metric_learning(margin):
-    torch = pytest.importorskip("torch")
-    miners = pytest.importorskip("pytorch_metric_learning.miners")
-    peers = pytest.importorskip("pytorch_metric_learning.distances")
-    rng = np.random.default_rng(4)
-    vectors, labels = rng.normal(size=(90, 8)), rng.integers(0, 12, 90)
-    peer = miners.TripletMarginMiner(
-        margin=margin,
-        type_of_triplets="semihard",
-        distance=peers.LpDistance(normalize_embeddings=False),
-    )
-    expected = np.stack([part.numpy() for part in peer(*map(torch.from_numpy, (vectors, labels)))])
-    expected = expected.T[np.lexsort(expected[::-1])]
-    mined = TripletMiner("all_semi_hard", margin=margin).mine(vectors, labels)
-    np.testing.assert_array_equal(triplets(mined), expected)
-    hardest = miners.BatchHardMiner(distance=peers.LpDistance(normalize_embeddings=False))
-    expected = np.stack(
-        [part.numpy() for part in hardest(*map(torch.from_numpy, (vectors, labels)))]
-    )
-    mined = TripletMiner("batch_hard").mine(vectors, labels)
-    np.testing.assert_array_equal(triplets(mined), expected.T[np.argsort(expected[0])])
-
-
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), strategy=st.sampled_from(STRATEGIES))
 def test_whatever_the_labels(data, strategy):

@@ -121,7 +121,7 @@ def photo():
     vectors = np.random.default_rng(0).standard_normal((graph.num_nodes, 128), np.float32)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     adjacency = graph.adjacency().to_scipy()
-    miner = GraphMiner(k=16, least=2, most=3)
+    miner = GraphMiner(k=16, strategy="hardest", least=2, most=3)
     pairs = graph.num_nodes**2
     bar = "floor 20 x, aim 50 x"
     row("Photo, 3-hop exclusion of all nodes", pairs, "pairs", lambda: hops(graph, most=3, least=0),

@@ -165,7 +165,8 @@ def pool(strategy, *, far=None, **options):
 
 def by_hops(**options):
     def find(problem, z, _):
-        found = GraphMiner(k=CANDIDATES, **options).mine(z, problem.graph)
+        miner = GraphMiner(k=CANDIDATES, strategy="hardest", **options)
+        found = miner.mine(z, problem.graph)
         return found.indices, found.counts
 
     return find
@@ -223,8 +224,8 @@ POOL = [
 ]
 GRAPH = [
     Strategy("InfoNCE", "hardest beyond 3 hops", pool("hardest", far=3)),
-    Strategy("InfoNCE", "at 2 to 3 hops", by_hops()),
-    Strategy("InfoNCE", "at 2 to 3 hops, band of 20 %", by_hops(skip=0.2)),
+    Strategy("InfoNCE", "at 2 to 3 hops", by_hops(most=3)),
+    Strategy("InfoNCE", "at 2 to 3 hops, band of 20 %", by_hops(most=3, skip=0.2)),
     Strategy("edges", "uniform", random_edges),
     Strategy("edges", "hard, beyond 2 hops", hard_edges(skip=0)),
     Strategy("edges", "hard, band of 20 %", hard_edges(skip=0.2)),

@@ -252,6 +252,7 @@ def mine_by_hops(
     nodes: _I64,
     distances: tuple[int, int | None],
     choice: tuple[int, int, float, bool],
+    draw: int | None = None,
 ) -> tuple[_I64, _F32, _I64, _I64]: ...
 def sample_neighbors(
     parts: tuple[_Parts, _F32 | None],

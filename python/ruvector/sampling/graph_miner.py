@@ -37,36 +37,45 @@ class GraphNegatives(NamedTuple):
 
 
 class GraphMiner:
-    """Chooses for each node the most similar nodes at some distance in the graph.
+    """Chooses for each node others at some distance in the graph, at random or the most similar.
 
-    With the default distances these are nodes near enough to be mistaken for neighbours that are
-    none. With ``most=None`` they are nodes that are close in the embedding and far, or cut off, in
-    the graph.
+    By default nodes at random that are no neighbours. With ``strategy="hardest", most=3`` those
+    near enough to be mistaken for neighbours that are none; with ``strategy="hardest"`` nodes that
+    are close in the embedding and far, or cut off, in the graph.
 
     Parameters
     ----------
     k : int
         Nodes chosen for each.
+    strategy : {"random", "hardest"}
+        ``"random"``: uniform, without repeats. ``"hardest"``: the most similar. The default is
+        ``"random"``: where neighbours are alike, training on the hardest loses to it where classes
+        count, with a band or without, as docs/mining.md shows.
     least, most : int
         Distances that count, in hops, both included; `least` at least 1, and at least 2 leaves out
         neighbours. ``most=None`` counts every distance from `least` on and nodes that cannot be
         reached.
     skip : int or float
-        The band: so many of the most similar candidates are passed over, or this share of them,
-        rounded down. Where classes cluster, the very hardest are mostly unlabelled neighbours.
+        The band of ``"hardest"``: so many of the most similar candidates are passed over, or this
+        share of them, rounded down. Where classes cluster, the very hardest are mostly unlabelled
+        neighbours.
     metric : {"cosine", "dot"}
         What similarity is. A row of zeros has cosine 0 to everything.
+    seed : int
+        For ``"random"``: same seed and input, same result, for any number of threads. Vary it
+        between calls to get other nodes.
 
     Raises
     ------
     InvalidArgumentError
-        A setting out of range.
+        A setting out of range; a band for ``"random"``, which has none.
 
     Notes
     -----
     Distances are found as by :func:`hops`, a batch of nodes at a time, and never kept. Where
-    candidates are a large share of the nodes, similarities come from products, ``2·A·n·d``
-    operations; otherwise from single pairs, ``2·d`` a candidate. No random numbers are drawn.
+    candidates of ``"hardest"`` are a large share of the nodes, similarities come from products,
+    ``2·A·n·d`` operations; otherwise from single pairs, ``2·d`` a candidate. ``"random"`` measures
+    only the nodes that it chose.
 
     References
     ----------
@@ -80,7 +89,7 @@ class GraphMiner:
     >>> from ruvector.sampling import GraphMiner
     >>> path = Graph.from_edges([[0, 1], [1, 2], [2, 3], [3, 4]])
     >>> embeddings = np.array([[1.0, 0], [1, 0.1], [0, 1], [1, 0.2], [1, 0]])
-    >>> GraphMiner(k=1, most=3).mine(embeddings, path).indices.ravel().tolist()
+    >>> GraphMiner(k=1, strategy="hardest", most=3).mine(embeddings, path).indices.ravel().tolist()
     [3, 3, 0, 1, 1]
     """
 
@@ -88,12 +97,15 @@ class GraphMiner:
         self,
         *,
         k: int,
+        strategy: Literal["random", "hardest"] = "random",
         least: int = 2,
-        most: int | None = 3,
+        most: int | None = None,
         skip: float = 0,
         metric: Literal["cosine", "dot"] = "cosine",
+        seed: int = 0,
     ) -> None:
         self.k = check_int(k, "k", low=1, high=MOST)
+        self.strategy = check_choice(strategy, "strategy", choices=("random", "hardest"))
         self.least = check_int(least, "least", low=1, high=MOST)
         self.most = None if most is None else check_int(most, "most", low=1, high=MOST)
         if self.most is not None and self.least > self.most:
@@ -102,12 +114,18 @@ class GraphMiner:
             )
         self._skip = check_skip(skip)
         self.skip = self._skip[1] or self._skip[0]
+        if self.strategy == "random" and self.skip:
+            raise InvalidArgumentError(
+                f"skip is {self.skip!r} but strategy 'random' passes over nothing; choose "
+                "strategy='hardest'"
+            )
         self.metric = check_choice(metric, "metric", choices=("cosine", "dot"))
+        self.seed = check_int(seed, "seed", low=0, high=2**64 - 1)
 
     def __repr__(self) -> str:
         return (
-            f"GraphMiner(k={self.k}, least={self.least}, most={self.most}, skip={self.skip!r}, "
-            f"metric={self.metric!r})"
+            f"GraphMiner(k={self.k}, strategy={self.strategy!r}, least={self.least}, "
+            f"most={self.most}, skip={self.skip!r}, metric={self.metric!r}, seed={self.seed})"
         )
 
     def mine(
@@ -152,6 +170,7 @@ class GraphMiner:
             chosen,
             (self.least, self.most),
             (self.k, skip, share, self.metric == "cosine"),
+            self.seed if self.strategy == "random" else None,
         )
         return GraphNegatives(*found)
 
@@ -233,9 +252,12 @@ def hard_negative_edges(
     [[0, 4], [1, 4], [0, 3]]
     """
     miner = GraphMiner(
-        k=k, least=check_int(apart, "apart", low=1, high=MOST - 1) + 1, most=None, skip=skip,
+        k=k,
+        strategy="hardest",
+        least=check_int(apart, "apart", low=1, high=MOST - 1) + 1,
+        skip=skip,
         metric=metric,
-    )  # fmt: skip
+    )
     found = miner.mine(embeddings, graph, nodes=nodes)
     filled = found.indices >= 0
     sources = np.repeat(node_list(nodes, graph), found.counts)

@@ -137,8 +137,10 @@ type MinedArrays<'py> = (
     I64<'py>,
 );
 
-/// `choice` is k, how many and which share to skip, and whether similarity is the cosine.
+/// `choice` is k, how many and which share to skip, and whether similarity is the cosine; `draw` a
+/// seed, where the nodes are drawn.
 #[pyfunction]
+#[pyo3(signature = (parts, embeddings, nodes, distances, choice, draw=None))]
 fn mine_by_hops<'py>(
     py: Python<'py>,
     parts: Parts<'py>,
@@ -146,6 +148,7 @@ fn mine_by_hops<'py>(
     nodes: Ids<'py>,
     distances: (usize, Option<usize>),
     choice: (usize, usize, f64, bool),
+    draw: Option<u64>,
 ) -> PyResult<MinedArrays<'py>> {
     let graph = graph(&parts)?;
     let nodes = slice(&nodes, "nodes")?;
@@ -154,6 +157,7 @@ fn mine_by_hops<'py>(
         least: distances.0,
         most: distances.1,
         k,
+        draw,
         skip: if share > 0.0 {
             Skip::Share(share)
         } else {

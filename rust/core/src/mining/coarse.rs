@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use crate::real::Real;
-use crate::simd::byte_tile::{COLS, ROWS, pack_left, pack_right, packed_len};
+use crate::simd::byte_tile::{COLS, ROWS, pack_left, pack_right, packed_len, reaching};
 use crate::simd::{Elementwise, elementwise};
 
 /// Roundings of a term beyond one for each dimension.
@@ -111,6 +111,8 @@ pub(super) struct Pool {
     steps: Vec<f32>,
     lengths: Vec<f32>,
     rests: Vec<f32>,
+    /// The largest length and rest of each panel.
+    largest: Vec<(f32, f32)>,
 }
 
 impl Pool {
@@ -125,6 +127,7 @@ impl Pool {
             steps: vec![0.0; whole],
             lengths: vec![0.0; whole],
             rests: vec![f32::NEG_INFINITY; whole],
+            largest: vec![(0.0, 0.0); whole / COLS],
         };
         let (mut values, mut bytes) = (vec![0.0; dim], vec![0; dim]);
         for (i, (row, factor)) in rows.chunks_exact(dim).zip(factors).enumerate() {
@@ -136,7 +139,10 @@ impl Pool {
             pool.steps[i] = rounded.step;
             let length = (rounded.length + rounded.rest) * (1.0 + slack);
             pool.lengths[i] = length;
-            pool.rests[i] = (rounded.rest + slack * length) * (1.0 + slack);
+            let rest = (rounded.rest + slack * length) * (1.0 + slack);
+            pool.rests[i] = rest;
+            let largest = &mut pool.largest[i / COLS];
+            *largest = (largest.0.max(length), largest.1.max(rest));
         }
         pool
     }
@@ -171,15 +177,18 @@ pub(super) struct Screen<'a> {
     /// Which of them may be found, one bit each, if not all.
     pub allowed: Option<&'a [u64]>,
     pub bound: f64,
-    pub found: &'a mut Vec<Near>,
 }
 
-impl Elementwise for Screen<'_> {
-    type Output = ();
+/// Room for what screens find out on their way.
+#[derive(Default)]
+pub(super) struct Scratch {
+    pub found: Vec<Near>,
+    farthest: Vec<f32>,
+    bits: Vec<u32>,
+}
 
-    #[inline(always)]
-    fn run(self) {
-        const LANES: usize = 32;
+impl Screen<'_> {
+    pub fn run(self, scratch: &mut Scratch) {
         let anchor = &self.anchors.rows[self.anchor];
         let inverse = 1.0 / anchor.step;
         let (rest, length) = (anchor.rest * inverse, anchor.length * inverse);
@@ -192,45 +201,44 @@ impl Elementwise for Screen<'_> {
         };
         let bound = bound * inverse;
         let whole = self.rows.start..self.rows.start + self.products.len();
-        let (products, _) = self.products.as_chunks::<LANES>();
-        let (steps, _) = self.pool.steps[whole.clone()].as_chunks::<LANES>();
-        let (lengths, _) = self.pool.lengths[whole.clone()].as_chunks::<LANES>();
-        let (rests, _) = self.pool.rests[whole].as_chunks::<LANES>();
-        for (block, product) in products.iter().enumerate() {
-            let first = block * LANES;
-            let given = (self.rows.len() - first).min(LANES);
-            let mut allowed = u32::MAX >> (LANES - given);
-            if let Some(words) = self.allowed {
-                allowed &= (words[first / 64] >> (first % 64)) as u32;
-                if allowed == 0 {
-                    continue;
-                }
-            }
-            let (steps, lengths, rests) = (&steps[block], &lengths[block], &rests[block]);
-            let mut most = [0.0f32; LANES];
-            let mut any = false;
-            for k in 0..LANES {
-                let reach = lengths[k] * rest + rests[k] * length;
-                most[k] = product[k] as f32 * steps[k] + reach;
-                any |= most[k] >= bound;
-            }
-            if !any {
+        let steps = &self.pool.steps[whole.clone()];
+        let (lengths, rests) = (
+            &self.pool.lengths[whole.clone()],
+            &self.pool.rests[whole.clone()],
+        );
+        // No row's reach is above that of its panel: multiplying and adding round in order.
+        let largest = &self.pool.largest[whole.start / COLS..whole.end / COLS];
+        let Scratch {
+            found,
+            farthest,
+            bits,
+        } = scratch;
+        farthest.clear();
+        farthest.extend(largest.iter().map(|most| most.0 * rest + most.1 * length));
+        reaching(self.products, steps, farthest, bound, bits);
+        found.clear();
+        for (block, &bits) in bits.iter().enumerate() {
+            if bits == 0 {
                 continue;
             }
-            let mut hits = 0u32;
-            for (k, &most) in most.iter().enumerate() {
-                hits |= u32::from(most >= bound) << k;
+            let first = block * COLS;
+            let given = (self.rows.len() - first).min(COLS);
+            let mut hits = bits & u32::MAX >> (COLS - given);
+            if let Some(words) = self.allowed {
+                hits &= (words[first / 64] >> (first % 64)) as u32;
             }
-            hits &= allowed;
             while hits != 0 {
-                let k = hits.trailing_zeros() as usize;
+                let k = first + hits.trailing_zeros() as usize;
                 hits &= hits - 1;
                 let reach = lengths[k] * rest + rests[k] * length;
-                self.found.push(Near {
-                    row: (self.rows.start + first + k) as u32,
-                    least: (most[k] - 2.0 * reach) * anchor.step,
-                    most: most[k] * anchor.step,
-                });
+                let most = self.products[k] as f32 * steps[k] + reach;
+                if most >= bound {
+                    found.push(Near {
+                        row: (self.rows.start + k) as u32,
+                        least: (most - 2.0 * reach) * anchor.step,
+                        most: most * anchor.step,
+                    });
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use std::any::TypeId;
 use std::ops::Range;
 
 use super::Strategy;
-use super::coarse::{Anchors, Near, Pool, Screen};
+use super::coarse::{Anchors, Pool, Scratch, Screen};
 use super::ground::{Ground, Keeper, TILE};
 use super::hard::{Mined, Task};
 use super::question::{Similarity, Skip};
@@ -16,7 +16,7 @@ use crate::matrix::Matrix;
 use crate::metric::norm;
 use crate::pool::Workers;
 use crate::real::Real;
-use crate::simd::{byte_tile, elementwise};
+use crate::simd::byte_tile;
 
 /// Anchors of a block: whole panels of the kernel.
 const BLOCK: usize = 16 * byte_tile::ROWS;
@@ -30,9 +30,9 @@ const SLAB: usize = 4 << 20;
 /// Anchors that share the rounding of the pool to bytes.
 const GROUP: usize = 8192;
 
-/// Rows that wait for their exact similarity before they are looked at again: the more, the more of
-/// them are ruled out by then.
-const WAITING: usize = 64;
+/// Rows that wait for their exact similarity before they are looked at again. Where few of them are
+/// left then, these wait on: the later, the more of them are ruled out without it.
+const WAITING: usize = 128;
 
 /// Of a strip's similarities that need to be exact, a larger share than one in so many costs more
 /// than the product.
@@ -206,7 +206,7 @@ impl<T: Real, K: Keeper<T>> Block<T, K> {
         slab: &Slab,
         workers: &Workers<'_>,
     ) -> Result<()> {
-        let (mut tile, mut products, mut found) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut tile, mut products, mut scratch) = (Vec::new(), Vec::new(), Scratch::default());
         if !self.searches.iter().any(Keeper::needs_scores) {
             return Ok(());
         }
@@ -221,7 +221,13 @@ impl<T: Real, K: Keeper<T>> Block<T, K> {
             }
             for from in (0..rows.len()).step_by(STRIP) {
                 let strip = from..rows.len().min(from + STRIP);
-                self.screen(ground, part, rows.start, strip, (&mut products, &mut found));
+                self.screen(
+                    ground,
+                    part,
+                    rows.start,
+                    strip,
+                    (&mut products, &mut scratch),
+                );
             }
             if self.exact > 0 {
                 self.settle(ground);
@@ -238,7 +244,7 @@ impl<T: Real, K: Keeper<T>> Block<T, K> {
         part: &Pool,
         first: usize,
         strip: Range<usize>,
-        (products, found): (&mut Vec<i32>, &mut Vec<Near>),
+        (products, scratch): (&mut Vec<i32>, &mut Scratch),
     ) {
         let dim = ground.pool.cols();
         let (right, added) = part.part(strip.clone(), dim);
@@ -254,10 +260,9 @@ impl<T: Real, K: Keeper<T>> Block<T, K> {
             if !search.needs_scores() {
                 continue;
             }
-            found.clear();
             let floor = &mut self.floors[anchor];
             let at = (first + strip.start) / 64;
-            elementwise(Screen {
+            let screen = Screen {
                 anchors: &self.bytes,
                 anchor,
                 pool: part,
@@ -265,10 +270,10 @@ impl<T: Real, K: Keeper<T>> Block<T, K> {
                 products: &products[anchor * width..(anchor + 1) * width],
                 allowed: search.words().map(|words| &words[at..]),
                 bound: search.threshold().max(floor.threshold.into()),
-                found,
-            });
+            };
+            screen.run(scratch);
             let waiting = &mut self.waiting[anchor];
-            for near in found.iter() {
+            for near in &scratch.found {
                 let row = first as u32 + near.row;
                 if near.most >= floor.threshold && search.may_have(row) {
                     floor.offer(near.least);
@@ -276,7 +281,10 @@ impl<T: Real, K: Keeper<T>> Block<T, K> {
                 }
             }
             if waiting.len() >= WAITING {
-                needed += self.score(ground, anchor);
+                self.forget(anchor);
+                if self.waiting[anchor].len() > WAITING / 2 {
+                    needed += self.score(ground, anchor);
+                }
             }
         }
         if needed * SHARE > self.searches.len() * strip.len() {
@@ -284,14 +292,19 @@ impl<T: Real, K: Keeper<T>> Block<T, K> {
         }
     }
 
-    /// Makes the similarities that wait for one anchor and can still count; returns how many.
+    /// Drops what waits for one anchor and cannot count any more.
+    fn forget(&mut self, anchor: usize) {
+        let floor = self.floors[anchor].threshold;
+        let threshold = self.searches[anchor].threshold();
+        self.waiting[anchor].retain(|&(_, most)| most >= floor && f64::from(most) >= threshold);
+    }
+
+    /// Makes the similarities that wait for one anchor; returns how many.
     fn score(&mut self, ground: &Ground<'_, T>, anchor: usize) -> usize {
         let pool = ground.pool;
         let waiting = &mut self.waiting[anchor];
         let search = &mut self.searches[anchor];
         let vector = &self.vectors[anchor * pool.cols()..(anchor + 1) * pool.cols()];
-        let floor = self.floors[anchor].threshold;
-        waiting.retain(|&(_, most)| most >= floor && f64::from(most) >= search.threshold());
         for some in waiting.chunks(ROWS) {
             let mut rows: [&[T]; ROWS] = [&[]; ROWS];
             for (place, &(row, _)) in rows.iter_mut().zip(some) {
@@ -314,9 +327,8 @@ impl<T: Real, K: Keeper<T>> Block<T, K> {
     /// Makes all similarities that wait and can still count.
     fn settle(&mut self, ground: &Ground<'_, T>) {
         for anchor in 0..self.searches.len() {
-            if !self.waiting[anchor].is_empty() {
-                self.score(ground, anchor);
-            }
+            self.forget(anchor);
+            self.score(ground, anchor);
         }
     }
 }

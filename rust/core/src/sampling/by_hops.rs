@@ -1,9 +1,10 @@
-//! The most similar nodes among those at some distance in the graph.
+//! The most similar nodes among those at some distance in the graph, or any of them.
 
 use std::borrow::Cow;
 
 use super::hops::{Distances, Found, Searchers, TOGETHER};
 use super::shortlist::Shortlist;
+use super::thin::{Draw, thin};
 use crate::batch::check_indices;
 use crate::error::{Error, Result};
 use crate::graph::csr::Csr;
@@ -42,7 +43,9 @@ pub struct Wanted {
     /// None for any distance, and for nodes that cannot be reached.
     pub most: Option<usize>,
     pub k: usize,
-    /// Most similar candidates that are passed over.
+    /// Of the candidates that count, the seed to draw `k` with, if not the most similar are wanted.
+    pub draw: Option<u64>,
+    /// Most similar candidates that are passed over, of those drawn.
     pub skip: Skip,
     pub similarity: Similarity,
 }
@@ -314,7 +317,7 @@ pub fn mine<T: Real>(
         bytes: None,
     };
     let is_large = vectors.rows() >= LEAST.0 && sources.len() >= LEAST.1;
-    if is_large && filtered::is_open(vectors, &task.ground()) {
+    if is_large && wanted.draw.is_none() && filtered::is_open(vectors, &task.ground()) {
         task.bytes = Some(Slab::new(&task.ground(), 0..vectors.rows(), workers)?);
     }
     let words = graph.rows().div_ceil(64);
@@ -335,7 +338,19 @@ pub fn mine<T: Real>(
     let batches = workers.map(sources.len().div_ceil(batch), |i| {
         let sources = &sources[i * batch..sources.len().min((i + 1) * batch)];
         let mut mined = Mined::default();
-        let found = searchers.find(sources, range, workers)?;
+        let mut found = searchers.find(sources, range, workers)?;
+        if let Some(seed) = wanted.draw {
+            let draw = Draw {
+                wanted: wanted.k,
+                nodes: graph.rows(),
+                seed,
+                first: i * batch,
+            };
+            let mut thinned = thin(&mut found, wanted.most.is_none(), draw);
+            task.among_nodes(sources, &mut thinned.nodes, &thinned.ends, &mut mined);
+            mined.candidates = thinned.candidates;
+            return Ok(mined);
+        }
         let bits = match found {
             Found::Bits(bits) => bits,
             Found::Nodes(mut nodes, ends) => {
@@ -380,6 +395,7 @@ mod tests {
                 least: 1,
                 most: Some(1),
                 k: 7,
+                draw: None,
                 skip: Skip::Count(2),
                 similarity: Similarity::Dot,
             },

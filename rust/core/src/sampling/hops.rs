@@ -65,8 +65,15 @@ impl Marks {
         }
     }
 
-    /// The nodes within the distances, and the number of edges looked at.
-    fn search(&mut self, graph: &Csr<'_, f32>, source: u32, range: Distances) -> (&[u32], usize) {
+    /// The nodes within the distances, and the number of edges looked at. Ends early, with some of
+    /// the nodes, at the first node after `enough` edges.
+    fn search(
+        &mut self,
+        graph: &Csr<'_, f32>,
+        source: u32,
+        range: Distances,
+        enough: usize,
+    ) -> (&[u32], usize) {
         if self.search == u32::MAX {
             self.seen.fill(0);
             self.search = 0;
@@ -81,10 +88,13 @@ impl Marks {
             if distance < range.least {
                 from = end;
             }
-            if begin == end {
+            if begin == end || scanned >= enough {
                 break;
             }
             for at in begin..end {
+                if scanned >= enough {
+                    break;
+                }
                 let neighbors = graph.columns(self.queue[at] as usize);
                 scanned += neighbors.len();
                 for &node in neighbors {
@@ -176,22 +186,28 @@ impl<'a, 'b> Searcher<'a, 'b> {
         reversed: &Reversed,
         workers: &Workers<'_>,
     ) -> Result<Found> {
-        // A few searches tell what the others will cost; either way the result is the same.
-        let probes = sources.iter().take(4);
-        let count = probes.len();
-        let scanned: usize = probes
-            .map(|&source| self.marks.search(self.graph, source as u32, range).1)
-            .sum();
         let bytes = self.graph.rows() * size_of::<Bits>();
         let step = self.graph.entries() * if bytes > 1 << 24 { 12 } else { 2 } + self.graph.rows();
-        let alone = scanned / count.max(1) * sources.len();
-        if range.most >= 2 && bytes <= MOST_SWEPT && alone > step.saturating_mul(range.most - 1) {
+        // The first step follows the edges of the sources alone.
+        let together = step.saturating_mul(range.most.max(1) - 1);
+        // A few searches tell what the others will cost; either way the result is the same.
+        let probes = &sources[..sources.len().min(4)];
+        let enough = (together / sources.len().max(1) + 1).saturating_mul(probes.len());
+        let mut scanned = 0;
+        for &source in probes {
+            let left = enough.saturating_sub(scanned);
+            scanned += self.marks.search(self.graph, source as u32, range, left).1;
+        }
+        if range.most >= 2 && bytes <= MOST_SWEPT && scanned >= enough && !probes.is_empty() {
             let found = self.together(sources, range, reversed, workers)?;
             return Ok(Found::Bits(found));
         }
         let (mut nodes, mut ends) = (Vec::new(), Vec::with_capacity(sources.len()));
         for &source in sources {
-            let found = self.marks.search(self.graph, source as u32, range).0;
+            let found = self
+                .marks
+                .search(self.graph, source as u32, range, usize::MAX)
+                .0;
             nodes.extend_from_slice(found);
             ends.push(nodes.len());
         }
@@ -223,12 +239,20 @@ impl<'a, 'b> Searcher<'a, 'b> {
                 self.inner.clone_from(&self.before);
             }
             workers.check()?;
-            self.after.resize(nodes, [0; WORDS]);
-            elementwise(Step {
-                sources: reversed,
-                before: &self.before,
-                after: &mut self.after,
-            });
+            if distance == 0 {
+                self.after.clone_from(&self.before);
+                for (i, &source) in sources.iter().enumerate() {
+                    for &node in self.graph.columns(source as usize) {
+                        self.after[node as usize][i / 64] |= 1 << (i % 64);
+                    }
+                }
+            } else {
+                elementwise(Step {
+                    sources: reversed,
+                    before: &self.before,
+                    after: &mut self.after,
+                });
+            }
             if self.after == self.before && distance >= range.least {
                 break;
             }

@@ -14,6 +14,7 @@ pub mod random_edges;
 mod shortlist;
 mod spread;
 pub mod subgraphs;
+mod thin;
 
 pub use block::{Batch, Block};
 

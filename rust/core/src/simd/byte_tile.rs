@@ -82,6 +82,26 @@ pub fn products(left: &[u8], right: &[i8], added: &[i32], dim: usize, out: &mut 
     }
 }
 
+/// For each [`COLS`] products the bits of those for which `product · step + added` is at least
+/// `bound`; `added` has a value for each [`COLS`]. Needs [`is_available`].
+pub fn reaching(products: &[i32], steps: &[f32], added: &[f32], bound: f32, out: &mut Vec<u32>) {
+    assert!(is_available() && products.len().is_multiple_of(COLS));
+    assert_eq!(
+        (products.len(), added.len()),
+        (steps.len(), products.len() / COLS)
+    );
+    out.clear();
+    #[cfg(target_arch = "x86_64")]
+    {
+        let blocks = products.as_chunks::<COLS>().0.iter();
+        let blocks = blocks.zip(steps.as_chunks::<COLS>().0).zip(added);
+        out.extend(blocks.map(|((products, steps), &added)| {
+            // SAFETY: the level is available.
+            unsafe { x86::reaching(products, steps, added, bound) }
+        }));
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
@@ -90,6 +110,25 @@ mod x86 {
 
     /// Lanes of a register.
     const LANES: usize = 16;
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    pub fn reaching(products: &[i32; COLS], steps: &[f32; COLS], added: f32, bound: f32) -> u32 {
+        let mut bits = 0;
+        for half in 0..COLS / LANES {
+            // SAFETY: each half is within its array.
+            let (products, steps) = unsafe {
+                (
+                    _mm512_loadu_si512(products.as_ptr().add(half * LANES).cast()),
+                    _mm512_loadu_ps(steps.as_ptr().add(half * LANES)),
+                )
+            };
+            let scores = _mm512_mul_ps(_mm512_cvtepi32_ps(products), steps);
+            let most = _mm512_add_ps(scores, _mm512_set1_ps(added));
+            let reached = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(most, _mm512_set1_ps(bound));
+            bits |= u32::from(reached) << (half * LANES);
+        }
+        bits
+    }
 
     /// # Safety
     ///
@@ -140,6 +179,28 @@ mod x86 {
 mod tests {
     use super::*;
     use crate::rng::Stream;
+
+    #[test]
+    fn bits_are_those_of_each_product() {
+        if !is_available() {
+            return;
+        }
+        let mut stream = Stream::new(9, 0);
+        let products: Vec<i32> = (0..4 * COLS)
+            .map(|_| stream.below(2000) as i32 - 1000)
+            .collect();
+        let steps: Vec<f32> = (0..4 * COLS).map(|_| stream.uniform() as f32).collect();
+        let added = [0.0, 3.0, -200.0, 1e4];
+        let mut bits = vec![7];
+        for bound in [-300.0, 0.0, 3.0, f32::NEG_INFINITY] {
+            reaching(&products, &steps, &added, bound, &mut bits);
+            assert_eq!(bits.len(), 4);
+            for (at, (&product, step)) in products.iter().zip(&steps).enumerate() {
+                let reached = product as f32 * step + added[at / COLS] >= bound;
+                assert_eq!(bits[at / COLS] >> (at % COLS) & 1 == 1, reached);
+            }
+        }
+    }
 
     #[test]
     fn products_are_exact() {

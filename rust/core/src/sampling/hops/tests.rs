@@ -33,7 +33,10 @@ fn searches_alone_and_together_find_the_same() {
                     .together(sources, range, &reversed, &workers)
                     .unwrap();
                 for (&source, bits) in sources.iter().zip(bits.chunks(11)) {
-                    let (nodes, _) = searcher.marks.search(&graph, source as u32, range);
+                    let (nodes, _) =
+                        searcher
+                            .marks
+                            .search(&graph, source as u32, range, usize::MAX);
                     let mut nodes: Vec<_> = nodes.iter().map(|&n| n as i32).collect();
                     nodes.sort_unstable();
                     let mut out = vec![0; ones(bits)];
