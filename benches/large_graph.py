@@ -1,13 +1,12 @@
 """A large sparse graph from arrays to figures: time by step and peak memory.
 
     python benches/large_graph.py [--nodes 60000] [--edges 275000] [--features 8192] [--threads 2]
-                                  [--cases node link sampled] [--growth]
+                                  [--cases node link sampled]
 
 The graph is a planted partition of 40 classes with uneven degrees, four of five edges within a
 class; features are bags of about 40 words of which half are drawn from the class's own words.
 `node` and `link` run `ruvector.embed`, `sampled` a GraphSAGE by edges on sampled neighbours, each
-followed by an HNSW index of the embeddings and by its figures. `--growth` instead times an epoch of
-each objective with half, all and twice the edges, and so the features' values. Needs SciPy.
+followed by an HNSW index of the embeddings and by its figures. Needs SciPy.
 """
 
 import argparse
@@ -119,28 +118,6 @@ def whole_run(case, nodes, edges, features):
     return {"steps": step.rows, "figures": figures}
 
 
-def growth(case, nodes, edges, features, words):
-    """Return the seconds of an epoch: the least of four, of processor time."""
-    pairs, bags, _ = planted(nodes, edges, features, words=words)
-    import ruvector  # noqa: PLC0415
-    from ruvector.encoders import GCN, PropagatedLinear  # noqa: PLC0415
-    from ruvector.objectives import DeepGraphInfomax, Reconstruction  # noqa: PLC0415
-
-    parts = {
-        "EdgeContrast, linear": (ruvector.SmoothedLinear(), ruvector.EdgeContrast()),
-        "ViewCorrelation, linear": (PropagatedLinear(), ruvector.ViewCorrelation()),
-        "DeepGraphInfomax, GCN": (GCN(dims=(128,), activate_last=True), DeepGraphInfomax()),
-        "Reconstruction, GCN": (GCN(dims=(32, 16)), Reconstruction()),
-    }
-    encoder, objective = parts[case]
-    graph = ruvector.Graph.from_edges(pairs, nodes)
-    marks = [time.process_time()]
-    ruvector.Trainer(
-        encoder, objective, epochs=5, callbacks=[lambda _: marks.append(time.process_time())]
-    ).fit(graph, bags)
-    return {"seconds": min(np.diff(marks)[1:]), "values": bags.nnz}
-
-
 def child(threads, **asked):
     """Run one case in a process of its own, so that its peak of memory is its own."""
     command = [sys.executable, __file__, "--child", json.dumps(asked)]
@@ -159,29 +136,6 @@ def show_run(case, told):
     print(f"| all | {walls:.2f} | {cpus:.2f} | {told['steps'][-1][3]:.0f} |", flush=True)
 
 
-def show_growth(given):
-    """Print an epoch's cost with half, all and twice the edges, then the same of the words."""
-    nodes, features = given.nodes, given.features
-    shares = (0.5, 1.0, 2.0)
-    print("CPU seconds of an epoch, one thread\n")
-    heads = [f"{given.edges * share:.0f} edges" for share in shares]
-    heads += [f"{WORDS * share:.0f} words a node" for share in shares]
-    print("| objective | " + " | ".join(heads) + " |\n|---" + "|---" * len(heads) + "|")
-    for case in (
-        "EdgeContrast, linear",
-        "ViewCorrelation, linear",
-        "DeepGraphInfomax, GCN",
-        "Reconstruction, GCN",
-    ):
-        sizes = [(int(given.edges * share), WORDS) for share in shares]
-        sizes += [(given.edges, int(WORDS * share)) for share in shares]
-        cells = [
-            child(1, case=case, nodes=nodes, edges=edges, features=features, words=words)
-            for edges, words in sizes
-        ]
-        print(f"| {case} | " + " | ".join(f"{c['seconds']:.2f}" for c in cells) + " |", flush=True)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--nodes", type=int, default=60_000)
@@ -189,15 +143,10 @@ def main():
     parser.add_argument("--features", type=int, default=8192)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--cases", nargs="+", default=["node", "link", "sampled"])
-    parser.add_argument("--growth", action="store_true")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        asked = json.loads(given.child)
-        call = growth if "words" in asked else whole_run
-        print(json.dumps(call(**asked)))
-    elif given.growth:
-        show_growth(given)
+        print(json.dumps(whole_run(**json.loads(given.child))))
     else:
         for case in given.cases:
             size = {"nodes": given.nodes, "edges": given.edges, "features": given.features}

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import subprocess
 import sys
 
@@ -248,6 +249,20 @@ def test_damaged_graphs_are_told(folder, fails, tmp_path):
     (tmp_path / "none.csv").write_text("")
     assert "edges is empty" in fails("train", tmp_path / "none.csv", "-o", tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    "costs", [7, "much", [1.0], None, {"trained": 3}, {"raw": None}, {"smooth": {"seconds": "2"}}]
+)
+def test_damaged_costs_of_a_model_are_told(folder, fails, tmp_path, costs):
+    model = tmp_path / "model"
+    shutil.copytree(folder / "node", model)
+    manifest = json.loads((model / "model.json").read_text())
+    manifest["details"]["costs"] = costs
+    (model / "model.json").write_text(json.dumps(manifest))
+    said = fails("evaluate", model)
+    assert f"{model} has the costs" in said
+    assert "must be numbers by name" in said
 
 
 def test_graphs_of_other_kinds_are_told(folder, fails, tmp_path):

@@ -137,6 +137,15 @@ def test_neighbour_accuracy_with_few_rows_and_zero_rows():
     assert neighbour_accuracy(np.eye(3), [0, 1, 2], k=2) == 0.0
 
 
+def test_neighbour_accuracy_of_copies_never_counts_a_row_as_its_own_neighbour():
+    # More copies than neighbours: the search for a row's neighbours may leave out the row itself.
+    assert neighbour_accuracy(np.ones((40, 3)), [7] * 40, k=3) == 1.0
+    assert neighbour_accuracy(np.ones((2, 3)), [0, 1], k=3) == 0.0
+    embeddings = np.repeat(np.eye(4), 30, axis=0)
+    labels = np.arange(120)
+    assert neighbour_accuracy(embeddings, labels, k=5) == 0.0
+
+
 def test_neighbour_accuracy_refuses_bad_input():
     bad = np.ones((3, 2))
     bad[2, 1] = np.nan

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from ruvector.arrays import as_floats, as_ids, as_labels, check_int
 from ruvector.errors import InvalidArgumentError
+from ruvector.index import FlatIndex
 
 __all__ = [
     "average_precision",
@@ -287,7 +288,7 @@ def neighbour_accuracy(embeddings: npt.ArrayLike, labels: npt.ArrayLike, *, k: i
 
     Notes
     -----
-    Exact: O(n² d) operations, in blocks of rows, so that no n × n matrix is made.
+    Exact search in float32: O(n² d) operations on all threads; no n × n matrix is made.
 
     Examples
     --------
@@ -307,14 +308,18 @@ def neighbour_accuracy(embeddings: npt.ArrayLike, labels: npt.ArrayLike, *, k: i
         row = int(np.flatnonzero(keep)[np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0]])
         raise InvalidArgumentError(f"embeddings has NaN or infinity in row {row}")
     norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    unit = (vectors / np.where(norms > 0, norms, 1.0)).astype(vectors.dtype)
+    unit = (vectors / np.where(norms > 0, norms, 1.0)).astype(np.float32)
     k = min(k, count - 1)
-    rows = max(1, _BLOCK // count)
+    index = FlatIndex(unit.shape[1], metric="ip")
+    index.add(unit)
     same = 0
+    rows = max(1, _BLOCK // (k + 1))
     for start in range(0, count, rows):
-        similarities = unit[start : start + rows] @ unit.T
-        own = np.arange(len(similarities))
-        similarities[own, start + own] = -np.inf
-        nearest = np.argpartition(similarities, count - k, axis=1)[:, count - k :]
-        same += int((classes[nearest] == classes[start + own, np.newaxis]).sum())
+        found = index.search(unit[start : start + rows], k + 1).ids
+        own = np.arange(start, start + len(found))[:, np.newaxis]
+        # Among more than k copies of it a row itself may be missing: then the last one goes.
+        last = found == found[:, -1:]
+        is_own = found == own
+        others = found[~np.where(is_own.any(axis=1, keepdims=True), is_own, last)].reshape(-1, k)
+        same += int((classes[others] == classes[own]).sum())
     return same / (count * k)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ruvector.cli._data import load_graph
 from ruvector.cli._table import table
+from ruvector.errors import CorruptFileError
 from ruvector.evaluation import evaluate_embeddings
 from ruvector.graph import Graph
 from ruvector.index import HNSW
@@ -39,17 +41,18 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             embeddings = model.encoder.embed(model.weights, other, other.features)
             split, index, details = None, None, {}
         graph = other
+    costs = _costs(details, args.model)
     visible = graph if split is None else split.train_graph
     result: dict[str, Any] = {
         **evaluate_embeddings(embeddings, graph, split=split, index=index),
-        **_costs(details, "trained"),
+        **costs.get("trained", {}),
     }
     smoothed = smooth(visible, graph.features)
     baselines = {"raw": graph.features, "smooth": smoothed}
     for name, baseline in baselines.items():
         if baseline is not None:
             figures = evaluate_embeddings(baseline, graph, split=split)
-            result[name] = {**figures, **_costs(details, name)}
+            result[name] = {**figures, **costs.get(name, {})}
     return result
 
 
@@ -76,6 +79,17 @@ def _same_features(one: Graph, other: Graph) -> bool:
     return np.array_equal(a, b)
 
 
-def _costs(details: Any, name: str) -> dict[str, float]:
-    costs: dict[str, float] = details.get("costs", {}).get(name, {})
-    return costs
+def _costs(details: Mapping[str, Any], folder: str) -> dict[str, dict[str, float]]:
+    """What `ruvector train` noted of the time and memory that each kind of embeddings took."""
+    costs = details.get("costs", {})
+    kinds = list(costs.values()) if isinstance(costs, dict) else [None]
+    if not all(isinstance(noted, dict) and all(map(_is_number, noted.values())) for noted in kinds):
+        raise CorruptFileError(
+            f"{folder} has the costs {str(costs)[:80]} in its details but they must be numbers by "
+            "name; restore it from a copy or train again"
+        )
+    return dict(costs)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -215,10 +215,10 @@ fn sparse_adam_step(
         decoupled: false,
     };
     enter(py, WORK * values, move |workers| {
-        sparse_adam::check(&singles)?;
-        sparse_adam::check(&doubles)?;
-        sparse_adam::step(workers, &rule, *steps + 1, singles)?;
-        sparse_adam::step(workers, &rule, *steps + 1, doubles)?;
+        let singles = sparse_adam::check(workers, singles)?;
+        let doubles = sparse_adam::check(workers, doubles)?;
+        singles.step(workers, &rule, *steps + 1)?;
+        doubles.step(workers, &rule, *steps + 1)?;
         *steps += 1;
         Ok(())
     })

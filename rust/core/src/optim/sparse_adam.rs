@@ -16,7 +16,7 @@ use crate::simd::{self, Elementwise, elementwise};
 const ROWS: usize = 64;
 
 /// Rows fetched ahead: their addresses are known to nobody but this list.
-const AHEAD: usize = 4;
+const AHEAD: usize = 8;
 
 /// Cache lines of a row fetched ahead; the hardware follows a row once it has begun.
 const LINES: usize = 4;
@@ -95,10 +95,18 @@ impl<T: Real> Elementwise for &mut Piece<'_, T> {
     }
 }
 
+/// Tables that can be moved, and the order in which their rows are.
+pub struct Checked<'a, T> {
+    tables: Vec<(Table<'a, T>, Vec<Entry>)>,
+}
+
 /// Fails unless lengths fit each other, every row listed is one, and gradients of a row that is
 /// listed several times have a finite sum.
-pub fn check<T: Real>(tables: &[Table<'_, T>]) -> Result<()> {
-    for table in tables {
+pub fn check<'a, T: Real>(
+    workers: &Workers<'_>,
+    tables: Vec<Table<'a, T>>,
+) -> Result<Checked<'a, T>> {
+    let tables = tables.into_iter().map(|table| {
         let values = table.weights.len();
         let moments = [table.first_moment.len(), table.second_moment.len()];
         check_lengths(values, &moments)?;
@@ -111,31 +119,19 @@ pub fn check<T: Real>(tables: &[Table<'_, T>]) -> Result<()> {
             ));
         }
         check_indices(table.rows, count, "rows")?;
-        check_sums(table)?;
-    }
-    Ok(())
+        let order = order(workers, table.rows)?;
+        check_sums(&table, &order)?;
+        Ok((table, order))
+    });
+    Ok(Checked {
+        tables: tables.collect::<Result<_>>()?,
+    })
 }
 
-fn check_sums<T: Real>(table: &Table<'_, T>) -> Result<()> {
-    let is_rising = table.rows.windows(2).all(|pair| pair[0] < pair[1]);
-    let largest = || {
-        table
-            .gradient
-            .iter()
-            .fold(T::zero(), |top, x| top.max(x.abs()))
-    };
-    if is_rising || (largest() * T::of(table.rows.len() as f64)).is_finite() {
-        return Ok(());
-    }
-    let mut order: Vec<Entry> = table
-        .rows
-        .iter()
-        .map(|&row| row as usize)
-        .zip(0..)
-        .collect();
-    order.sort_unstable();
-    for same in order.chunk_by(|a, b| a.0 == b.0) {
-        let mut sum = vec![T::zero(); table.cols];
+fn check_sums<T: Real>(table: &Table<'_, T>, order: &[Entry]) -> Result<()> {
+    let mut sum = vec![T::zero(); table.cols];
+    for same in order.chunk_by(|a, b| a.0 == b.0).filter(|s| s.len() > 1) {
+        sum.fill(T::zero());
         for &(_, place) in same {
             let more = &table.gradient[place * table.cols..(place + 1) * table.cols];
             sum.iter_mut().zip(more).for_each(|(sum, &x)| *sum += x);
@@ -154,38 +150,42 @@ fn check_sums<T: Real>(table: &Table<'_, T>) -> Result<()> {
     Ok(())
 }
 
-/// Moves the listed rows of every table by step number `steps`, counted from 1.
-///
-/// Gradients must be finite: see [`super::first_not_finite`].
-pub fn step<T: Real>(
-    workers: &Workers<'_>,
-    rule: &Adam,
-    steps: i64,
-    tables: Vec<Table<'_, T>>,
-) -> Result<()> {
-    check_steps(steps)?;
-    check(&tables)?;
-    let orders = tables
-        .iter()
-        .map(|table| order(workers, table.rows))
-        .collect::<Result<Vec<_>>>()?;
-    let mut pieces = Vec::new();
-    for (table, order) in tables.into_iter().zip(&orders) {
-        let scalars = Scalars::new(rule, steps, table.lr, table.weight_decay);
-        split(table, order, scalars, &mut pieces);
+impl<T: Real> Checked<'_, T> {
+    /// Moves the listed rows of every table by step number `steps`, counted from 1.
+    ///
+    /// Gradients must be finite: see [`super::first_not_finite`].
+    pub fn step(self, workers: &Workers<'_>, rule: &Adam, steps: i64) -> Result<()> {
+        check_steps(steps)?;
+        let mut pieces = Vec::new();
+        let (tables, orders): (Vec<_>, Vec<_>) = self.tables.into_iter().unzip();
+        for (table, order) in tables.into_iter().zip(&orders) {
+            let scalars = Scalars::new(rule, steps, table.lr, table.weight_decay);
+            split(table, order, scalars, &mut pieces);
+        }
+        // Never interrupted, as all sweeps.
+        Workers::of(workers.threads()).for_each_piece(&mut pieces, 1, |_, pieces| {
+            pieces.iter_mut().for_each(elementwise);
+            Ok(())
+        })
     }
-    // Never interrupted, as all sweeps.
-    Workers::of(workers.threads()).for_each_piece(&mut pieces, 1, |_, pieces| {
-        pieces.iter_mut().for_each(elementwise);
-        Ok(())
-    })
 }
 
 fn order(workers: &Workers<'_>, rows: &[i64]) -> Result<Vec<Entry>> {
-    let mut order: Vec<Entry> = rows.iter().map(|&row| row as usize).zip(0..).collect();
-    if !order.is_sorted() {
-        workers.sort(&mut order)?;
+    let entries = || rows.iter().map(|&row| row as usize).zip(0..);
+    if rows.is_sorted() {
+        return Ok(entries().collect());
     }
+    let is_word = |value: usize| u32::try_from(value).is_ok();
+    if is_word(rows.len()) && rows.iter().all(|&row| is_word(row as usize)) {
+        // In one word, which sorts twice as fast as two.
+        let pack = |(row, place): Entry| ((row as u64) << 32) | place as u64;
+        let mut words: Vec<u64> = entries().map(pack).collect();
+        workers.sort(&mut words)?;
+        let unpack = |word: u64| ((word >> 32) as usize, word as u32 as usize);
+        return Ok(words.into_iter().map(unpack).collect());
+    }
+    let mut order: Vec<Entry> = entries().collect();
+    workers.sort(&mut order)?;
     Ok(order)
 }
 
@@ -267,7 +267,9 @@ mod tests {
                 lr: 0.1,
                 weight_decay: 0.01,
             };
-            step(&Workers::of(threads), &RULE, steps, vec![table]).unwrap();
+            let workers = Workers::of(threads);
+            let checked = check(&workers, vec![table]).unwrap();
+            checked.step(&workers, &RULE, steps).unwrap();
         }
     }
 
@@ -353,7 +355,7 @@ mod tests {
                 lr: 0.1,
                 weight_decay: 0.0,
             };
-            assert!(step(&Workers::serial(), &RULE, 1, vec![table]).is_err());
+            assert!(check(&Workers::serial(), vec![table]).is_err());
             assert_eq!(state.weights, before);
         }
     }
@@ -373,7 +375,7 @@ mod tests {
                 lr: 0.1,
                 weight_decay: 0.0,
             };
-            check(&[table])
+            check(&Workers::serial(), vec![table]).map(drop)
         };
         let large = [3e38; 9];
         assert!(take(&large).unwrap_err().to_string().contains("row 2"));
