@@ -87,22 +87,6 @@ def speed(peer, given, *, knob, shape, threads, how, seconds):
     return {**median_of(work, seconds), "queries": len(given.queries)}
 
 
-def scaling(peer, given, *, knob, shape, seconds):
-    """Return how many times faster two threads answer a batch than one, which take turns.
-
-    The least of each is compared: what else the machine has to do slows two threads more.
-    """
-    peer.shape = shape
-    times = {1: [], 2: []}
-    start = time.perf_counter()
-    while len(times[2]) < LEAST_PASSES or time.perf_counter() - start < seconds:
-        for threads, passes in times.items():
-            clock = Clock()
-            peer.search(given.queries, K, knob, threads)
-            passes.append(clock.read()["wall_s"])
-    return {"times": min(times[1]) / min(times[2]), "turns": len(times[2])}
-
-
 def point(peer, given, *, knob, shape, seconds):
     """Return recall and speed of a batch on one thread."""
     costs = speed(peer, given, knob=knob, shape=shape, threads=1, how="batch", seconds=seconds)

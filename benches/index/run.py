@@ -122,10 +122,6 @@ class Bench:
 
     def rest(self, name):
         library, figures = self.libraries[name], self.figures[name]
-        knob = figures["knobs"][str(TARGETS[0])]
-        if "knob" in knob:
-            setting = {"knob": knob["knob"], "shape": knob["shape"]}
-            figures["scaling"] = library.ask("scaling", **setting, seconds=4 * self.seconds)
         figures["overhead"] = library.ask("overhead", seconds=self.seconds)
         figures["files"] = library.ask("files", repeats=max(1, self.rounds))
         figures["filtered"] = {

@@ -71,9 +71,6 @@ class Worker:
     def speed(self, **setting):
         return measure.speed(self.peer, self.data, **setting)
 
-    def scaling(self, **setting):
-        return measure.scaling(self.peer, self.data, **setting)
-
     def curve(self, **setting):
         return measure.point(self.peer, self.data, **setting)
 

@@ -100,6 +100,8 @@ pub fn reaching(products: &[i32], steps: &[f32], added: &[f32], bound: f32, out:
             unsafe { x86::reaching(products, steps, added, bound) }
         }));
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = bound;
 }
 
 #[cfg(target_arch = "x86_64")]

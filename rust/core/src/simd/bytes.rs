@@ -13,12 +13,6 @@ pub const LINE: usize = 64;
 /// Bytes at a row's end that [`Bytes::pair`] leaves out.
 pub const TRAILER: usize = 8;
 
-/// Rows asked for ahead of the ones being multiplied.
-const AHEAD: usize = 8;
-
-/// Longer lists of rows are asked for here.
-const SHORT: usize = 256;
-
 /// `out[i] = Σ query · row numbers[i]` for a table of rows as long as the query.
 type Products = unsafe fn(&[i8], &[u8], &[u32], &mut [i32]);
 
@@ -99,8 +93,14 @@ fn plain_pair(a: &[u8], b: &[u8]) -> i32 {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{AHEAD, Bytes, LINE, SHORT, TRAILER};
+    use super::{Bytes, LINE, TRAILER};
     use crate::simd::x86::totals_512;
+
+    /// Rows asked for ahead of the ones being multiplied.
+    const AHEAD: usize = 8;
+
+    /// Longer lists of rows are asked for here.
+    const SHORT: usize = 256;
 
     pub static AVX512: Bytes = Bytes {
         products: products_512,

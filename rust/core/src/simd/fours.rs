@@ -9,7 +9,7 @@
 
 use std::sync::OnceLock;
 
-use super::{Kernels, Level};
+use super::Kernels;
 
 type Four = unsafe fn(&[f32], [&[f32]; 4]) -> [f32; 4];
 
@@ -31,7 +31,7 @@ impl Fours {
     fn of(table: &'static Kernels) -> Self {
         match table.level {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => Self {
+            super::Level::Avx512 => Self {
                 table,
                 dot: Some(avx512::dot),
                 squared_l2: Some(avx512::squared_l2),
@@ -161,6 +161,7 @@ mod avx512 {
 mod tests {
     use super::*;
     use crate::rng::Stream;
+    use crate::simd::Level;
 
     #[test]
     fn they_are_those_of_pairs_bit_by_bit() {

@@ -1,6 +1,7 @@
 //! Elementwise kernels: plain loops that the compiler vectorises once it may use a level's
 //! instructions. Each is written once and compiled for every level.
 
+#[cfg(target_arch = "x86_64")]
 use super::{Kernels, Level};
 use crate::real::Real;
 
