@@ -137,6 +137,11 @@ def test_neighbour_accuracy_with_few_rows_and_zero_rows():
     assert neighbour_accuracy(np.eye(3), [0, 1, 2], k=2) == 0.0
 
 
+def test_neighbour_accuracy_needs_a_column():
+    with pytest.raises(InvalidArgumentError, match="embeddings has shape"):
+        neighbour_accuracy(np.empty((3, 0)), [0, 1, 1], k=1)
+
+
 def test_neighbour_accuracy_of_copies_never_counts_a_row_as_its_own_neighbour():
     # More copies than neighbours: the search for a row's neighbours may leave out the row itself.
     assert neighbour_accuracy(np.ones((40, 3)), [7] * 40, k=3) == 1.0

@@ -39,7 +39,8 @@ print(f"Python {sys.version.split()[0]}, NumPy {np.__version__}: works")
 
 
 def oldest(minor: int) -> str:
-    return "numpy==1.26.*" if minor < 13 else "numpy==2.1.*"
+    first = {13: "2.1", 14: "2.3"}  # with wheels of that Python
+    return f"numpy=={first.get(min(minor, 14), '1.26')}.*"
 
 
 def main() -> int:

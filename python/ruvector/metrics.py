@@ -299,6 +299,8 @@ def neighbour_accuracy(embeddings: npt.ArrayLike, labels: npt.ArrayLike, *, k: i
     vectors = as_floats(embeddings, "embeddings")
     classes = as_labels(labels, "labels", count=len(vectors))
     k = check_int(k, "k", low=1)
+    if vectors.shape[1] == 0:
+        raise InvalidArgumentError(f"embeddings has shape {vectors.shape} but needs a column")
     keep = classes != -1
     vectors, classes = vectors[keep], classes[keep]
     count = len(vectors)
@@ -317,7 +319,7 @@ def neighbour_accuracy(embeddings: npt.ArrayLike, labels: npt.ArrayLike, *, k: i
     for start in range(0, count, rows):
         found = index.search(unit[start : start + rows], k + 1).ids
         own = np.arange(start, start + len(found))[:, np.newaxis]
-        # Among more than k copies of it a row itself may be missing: then the last one goes.
+        # Among more than k rows as similar a row itself may be missing: then the last one goes.
         last = found == found[:, -1:]
         is_own = found == own
         others = found[~np.where(is_own.any(axis=1, keepdims=True), is_own, last)].reshape(-1, k)

@@ -115,7 +115,7 @@ class Optimizer(ABC):
         gradients : mapping of str to ndarray, list of ndarray, or ndarray
             Of the parameters' structure, shapes and dtypes; finite.
         check_finite : bool
-            Look for NaN and infinity first, a pass over the gradients that takes about a sixth
+            Look for NaN and infinity first, a pass over the gradients that takes about a quarter
             of Adam's step where they do not fit into the cache. Leave it out for gradients that
             are known to be finite, such as those of :func:`clip_by_norm`: others spoil parameters
             and state for good.

@@ -49,8 +49,8 @@ class GraphMiner:
         Nodes chosen for each.
     strategy : {"random", "hardest"}
         ``"random"``: uniform, without repeats. ``"hardest"``: the most similar. The default is
-        ``"random"``: where neighbours are alike, training on the hardest loses to it where classes
-        count, with a band or without, as docs/mining.md shows.
+        ``"random"``: where neighbours are alike, training on the hardest, or on those at 2 to 3
+        hops, loses to it where classes count, as docs/mining.md shows.
     least, most : int
         Distances that count, in hops, both included; `least` at least 1, and at least 2 leaves out
         neighbours. ``most=None`` counts every distance from `least` on and nodes that cannot be

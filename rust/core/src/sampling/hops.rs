@@ -192,7 +192,8 @@ impl<'a, 'b> Searcher<'a, 'b> {
         let together = step.saturating_mul(range.most.max(1) - 1);
         // A few searches tell what the others will cost; either way the result is the same.
         let probes = &sources[..sources.len().min(4)];
-        let enough = (together / sources.len().max(1) + 1).saturating_mul(probes.len());
+        let each = (together / sources.len().max(1)).saturating_add(1);
+        let enough = each.saturating_mul(probes.len());
         let mut scanned = 0;
         for &source in probes {
             let left = enough.saturating_sub(scanned);

@@ -210,6 +210,15 @@ mod tests {
     }
 
     #[test]
+    fn sums_are_those_of_one_value_after_the_other() {
+        for n in 0..=257 {
+            let values: Vec<f32> = (0..n).map(|i| (i * i % 97) as f32 - 31.5).collect();
+            let want: f64 = values.iter().map(|&x| f64::from(x)).sum();
+            assert_eq!(sum(&values), want);
+        }
+    }
+
+    #[test]
     fn the_largest_of_none_is_minus_infinity() {
         assert_eq!(max::<f32>(&[]), f32::NEG_INFINITY);
         let values: Vec<f32> = (0..37).map(|i| ((i * 17) % 37) as f32).collect();
