@@ -1,6 +1,6 @@
 //! Adam (Kingma and Ba 2015), AMSGrad (Reddi et al. 2018) and AdamW (Loshchilov and Hutter 2019).
 
-use super::sweep::{BLOCK, ask_ahead, check_lengths, head, pieces, pieces_mut, sweep};
+use super::sweep::{check_lengths, head, pieces, pieces_mut, sweep};
 use crate::error::{Error, Result};
 use crate::pool::Workers;
 use crate::real::Real;
@@ -88,23 +88,9 @@ impl<T: Real> Elementwise for &mut Piece<'_, T> {
             largest,
             scalars,
         } = self;
-        let mut largest = largest.as_mut().map(|values| values.chunks_mut(BLOCK));
-        let blocks = weights
-            .chunks_mut(BLOCK)
-            .zip(gradient.chunks(BLOCK))
-            .zip(first.chunks_mut(BLOCK))
-            .zip(second.chunks_mut(BLOCK));
-        for (((w, g), m), v) in blocks {
-            for block in [&*w, g, &*m, &*v] {
-                ask_ahead(block);
-            }
-            match largest.as_mut().and_then(Iterator::next) {
-                None => update(w, g, m, v, scalars),
-                Some(largest) => {
-                    ask_ahead(largest);
-                    update_amsgrad(w, g, m, v, largest, scalars);
-                }
-            }
+        match largest {
+            None => update(weights, gradient, first, second, scalars),
+            Some(largest) => update_amsgrad(weights, gradient, first, second, largest, scalars),
         }
     }
 }

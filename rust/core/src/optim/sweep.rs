@@ -3,27 +3,12 @@
 use crate::error::{Error, Result};
 use crate::pool::Workers;
 use crate::real::Real;
-use crate::simd::{self, Elementwise, elementwise};
+use crate::simd::{Elementwise, elementwise};
 
 /// Values of a piece: long against the cost of handing it out, short against the cache.
 pub(super) const PIECE: usize = 1 << 14;
 
 const LINE: usize = 64;
-
-/// Values between two requests to memory.
-pub(super) const BLOCK: usize = 64;
-
-/// Bytes from a block to the one that is asked for with it.
-const AHEAD: usize = 1536;
-
-/// Asks for the block that comes [`AHEAD`] behind this one.
-///
-/// The processor's own prefetching stops at the end of each page and begins anew behind it: with
-/// four arrays at once that costs a twentieth of Adam's step.
-#[inline(always)]
-pub(super) fn ask_ahead<T>(block: &[T]) {
-    simd::prefetch_beyond(block, AHEAD);
-}
 
 /// Values of a parameter before the first one that begins a cache line.
 pub(super) fn head<T>(weights: &[T]) -> usize {
@@ -76,10 +61,7 @@ impl<T: Real> Elementwise for AllFinite<'_, T> {
     #[inline(always)]
     fn run(self) -> bool {
         // No early exit: the loop must vectorise, and bad values are rare.
-        self.0.chunks(BLOCK).fold(true, |all, block| {
-            ask_ahead(block);
-            block.iter().fold(all, |all, x| all & x.is_finite())
-        })
+        self.0.iter().fold(true, |all, x| all & x.is_finite())
     }
 }
 

@@ -402,24 +402,6 @@ pub fn prefetch_to_write<T>(data: &mut [T], lines: usize) {
     let _ = (data, lines);
 }
 
-/// Asks for as many cache lines as `data` has, `distance` bytes behind them, to be used once: they
-/// may lie outside of any array.
-#[inline(always)]
-pub fn prefetch_beyond<T>(data: &[T], distance: usize) {
-    #[cfg(target_arch = "x86_64")]
-    for line in 0..size_of_val(data).div_ceil(64) {
-        use std::arch::x86_64::{_MM_HINT_NTA, _mm_prefetch};
-        let address = data
-            .as_ptr()
-            .cast::<i8>()
-            .wrapping_add(distance + line * 64);
-        // SAFETY: a prefetch never faults, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_NTA>(address) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (data, distance);
-}
-
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn ask_for<const HINT: i32, T>(data: &[T], lines: usize) {
