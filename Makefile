@@ -59,9 +59,11 @@ demo: $(STAMPS)/develop ## build, then train on a real graph and search it
 
 develop: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/lint ## build into the environment, with all tools
 
+# Several processes, hence one BLAS thread each: more of them wait for each other in loops, and a test
+# of 2 seconds was seen to take 43.
 test: $(STAMPS)/develop $(STAMPS)/test ## build, then run the tests of both languages
 	cargo test --locked --workspace
-	$(PY) -m pytest $(PYTEST_ARGS)
+	OPENBLAS_NUM_THREADS=1 $(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
 
 # PyTorch is too large for everybody's environment, hence one of its own; or TORCH_VENV names one that
 # has it, which is used as it is, with this checkout's build in front.
