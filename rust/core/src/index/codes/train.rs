@@ -332,11 +332,9 @@ fn orthonormalise(rows: &mut [f32], dim: usize, workers: &Workers<'_>) -> Result
 /// more than rounding.
 fn take_off(others: &[f32], row: &mut [f32], length: f32) {
     let kernels = simd::table::<f32>();
-    for _ in 0..2 {
-        for other in others.chunks_exact(row.len()) {
-            let along = kernels.dot(other, row);
-            kernels.axpy(-along, other, row);
-        }
+    for other in others.chunks_exact(row.len()) {
+        let along = kernels.dot(other, row);
+        kernels.axpy(-along, other, row);
     }
     let left = kernels.dot(row, row).sqrt();
     let scale = if left > 1e-5 * length {

@@ -34,8 +34,8 @@ const SHARE: usize = 64;
 /// And at most this many rows, for each compares with half of them.
 const MAX_BATCH: usize = 256;
 
-/// Edges among which a thread lets their targets choose at a time, and the rest of the last one's.
-const MERGED: usize = 64;
+/// Parts of a batch's edges, by target, that threads take one after the other.
+const PARTS: usize = 32;
 
 /// Places for links asked for ahead of the one being written.
 const AHEAD: usize = 8;
@@ -63,7 +63,7 @@ enum Stage {
     /// Rows from here on are to be linked.
     Link(usize),
     /// A batch has chosen its links; their targets are to choose among these edges.
-    Merge(Range<usize>, Vec<Incoming>),
+    Merge(Range<usize>, Vec<Vec<Incoming>>),
     Guard(guard::Round),
     /// Rows that going made hard to find.
     Mend(guard::Round),
@@ -289,46 +289,43 @@ impl Hnsw {
     }
 
     /// Gives a batch its own links, and its rows their places in the spanning tree. Returns the
-    /// edges back, by level and target.
-    fn set_plans(&mut self, batch: Range<usize>, plans: &mut [Plan]) -> Vec<Incoming> {
+    /// edges back in [`PARTS`], all that lead to one target in the same.
+    fn set_plans(&mut self, batch: Range<usize>, plans: &mut [Plan]) -> Vec<Vec<Incoming>> {
         for (node, plan) in batch.clone().zip(plans.iter_mut()) {
             self.plant(node as u32, plan, batch.start as u32);
         }
-        let mut incoming = Vec::new();
+        let mut incoming = vec![Vec::new(); PARTS];
         for (node, plan) in batch.zip(plans.iter()) {
             for (level, links) in (0..).zip(&plan.links) {
                 let links_of = links.iter().map(|link| link.node());
                 self.graph.set(level, node as u32, links_of);
-                incoming.extend(links.iter().map(|link| Incoming {
-                    level,
-                    target: link.node(),
-                    source: Candidate::new(link.distance(), node as u32),
-                    exact: plan.exact,
-                }));
+                for link in links {
+                    incoming[link.node() as usize % PARTS].push(Incoming {
+                        level,
+                        target: link.node(),
+                        source: Candidate::new(link.distance(), node as u32),
+                        exact: plan.exact,
+                    });
+                }
             }
         }
         incoming
     }
 
     /// The links of all rows to which new edges lead.
-    fn plan_merges(&self, incoming: &mut [Incoming], workers: &Workers<'_>) -> Result<Vec<Merged>> {
-        workers.sort(incoming)?;
-        let target = |edge: &Incoming| (edge.level, edge.target);
-        let mut pieces: Vec<&[Incoming]> = Vec::with_capacity(incoming.len() / MERGED + 1);
-        let mut rest = &*incoming;
-        while let Some(last) = rest.get(MERGED - 1).or(rest.last()) {
-            let more = rest
-                .iter()
-                .skip(MERGED)
-                .take_while(|edge| target(edge) == target(last));
-            let (piece, others) = rest.split_at(MERGED.min(rest.len()) + more.count());
-            pieces.push(piece);
-            rest = others;
-        }
-        workers.map(pieces.len(), |i| {
-            let mut merged = Merged::default();
+    fn plan_merges(
+        &self,
+        incoming: &mut [Vec<Incoming>],
+        workers: &Workers<'_>,
+    ) -> Result<Vec<Merged>> {
+        let mut merged: Vec<Merged> = incoming.iter().map(|_| Merged::default()).collect();
+        let mut parts: Vec<_> = incoming.iter_mut().zip(&mut merged).collect();
+        workers.for_each_piece(&mut parts, 1, |_, part| {
+            let (edges, merged) = &mut part[0];
+            edges.sort_unstable();
+            let target = |edge: &Incoming| (edge.level, edge.target);
             self.scratches.with(|scratch| {
-                for group in pieces[i].chunk_by(|a, b| target(a) == target(b)) {
+                for group in edges.chunk_by(|a, b| target(a) == target(b)) {
                     let Incoming { level, target, .. } = group[0];
                     let sources: Vec<Candidate> = group.iter().map(|edge| edge.source).collect();
                     let exact = group.iter().any(|edge| edge.exact);
@@ -337,8 +334,9 @@ impl Hnsw {
                     merged.lists.push((level, target, merged.links.len()));
                 }
             });
-            Ok(merged)
-        })
+            Ok(())
+        })?;
+        Ok(merged)
     }
 
     /// Searches start at the first of these rows that is on a higher level than all before.
