@@ -77,7 +77,7 @@ endif
 test-torch: torch-venv $(STAMPS)/lint ## test the bridge to PyTorch (TORCH_INDEX: CPU wheels; TORCH_VENV: an environment)
 	$(TORCH_PY) -m pytest $(PYTEST_ARGS) tests/test_interop_torch.py \
 	  tests/test_encoders_torch.py tests/test_interop_pyg.py tests/test_schedules.py \
-	  tests/test_sparse_adam.py tests/test_mining_torch.py
+	  tests/test_sparse_adam.py tests/test_mining_torch.py tests/test_coming_from.py
 	$(TORCH_PY) -m pytest -k torch $(PYTEST_ARGS) \
 	  tests/test_examples.py tests/test_readme.py
 	$(PY) tools/check_types.py $(or $(TORCH_VENV),.bench/torch-venv)/bin/python
@@ -111,12 +111,13 @@ else
 FRAMEWORKS_PY := PYTHONPATH="$(CURDIR)/python" "$(FRAMEWORKS_VENV)/bin/python"
 endif
 
-test-frameworks: frameworks-venv $(STAMPS)/lint ## test beside LangChain, LlamaIndex, Haystack, hnswlib (FRAMEWORKS_VENV)
+test-frameworks: frameworks-venv $(STAMPS)/lint ## test beside LangChain, Haystack, hnswlib, UMAP... (FRAMEWORKS_VENV)
 	$(FRAMEWORKS_PY) -m pytest -o filterwarnings=default -o asyncio_mode=auto \
 	  -o asyncio_default_fixture_loop_scope=function $(PYTEST_ARGS) \
-	  -k "langchain or haystack or llama_index or frameworks or coming_from" \
+	  -k "langchain or haystack or llama_index or frameworks or coming_from or hnswlib or consumers or ann_benchmarks" \
 	  tests/test_interop_langchain.py tests/test_interop_haystack.py \
 	  tests/test_interop_llama_index.py tests/test_coming_from.py tests/test_examples.py \
+	  tests/test_hnswlib_files.py tests/test_interop_consumers.py tests/test_ann_benchmarks.py \
 	  tests/test_readme.py
 	$(PY) tools/check_types.py $(or $(FRAMEWORKS_VENV),.bench/frameworks-venv)/bin/python
 

@@ -1,5 +1,7 @@
 """What plots draw: numbers, labels and marks; and what they refuse."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from ruvector import HNSW, FlatIndex, Graph
@@ -155,7 +157,7 @@ def test_names_of_short_stages_slant_and_stay_in_the_picture():
         boxes = [text.get_window_extent() for text in axes.texts]
         assert max(box.y1 for box in boxes) <= axes.figure.bbox.y1
         if not slant:
-            assert all(a.x1 < b.x0 for a, b in zip(boxes, boxes[1:], strict=False))
+            assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
 
 
 def test_speeds_that_lie_close_have_marks_to_compare_by():

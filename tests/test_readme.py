@@ -43,7 +43,7 @@ def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch, data_file):
         pytest.importorskip("matplotlib")
     for package in ("langchain_core", "llama_index.core", "haystack"):
         if any(f"from {package}" in block for block in python_in(page)):
-            pytest.importorskip(package)
+            pytest.importorskip(package, reason=f"no {package}: make test-frameworks")
     if any("sklearn" in block for block in python_in(page)):
         pytest.importorskip("sklearn", minversion="1.6")
     if any("torch" in block for block in python_in(page)):

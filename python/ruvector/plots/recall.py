@@ -100,8 +100,8 @@ def recall_speed(
     axes.yaxis.set_major_formatter("{x:,.0f}")
     low, high = axes.get_ylim()
     # One mark alone would tell no distance.
-    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)):
-        marks = [step * 10.0**power for power in range(-1, 9) for step in steps]
+    for finer in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)):
+        marks = [step * 10.0**power for power in range(-1, 9) for step in finer]
         marks = [mark for mark in marks if low <= mark <= high]
         if len(marks) > 1:
             break
