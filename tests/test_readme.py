@@ -2,9 +2,11 @@
 
 import codeop
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from ruvector import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -51,6 +53,32 @@ def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch, data_file):
     names: dict[str, object] = {}
     for number, block in enumerate(python_in(page)):
         exec(compile(block, f"{page}:{number}", "exec"), names)
+
+
+def commands_in(page):
+    """Words after ``$ ruvector``, without comments."""
+    blocks = re.findall(r"```console\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    lines = re.findall(r"^\$ ruvector (.*)$", "\n".join(blocks), flags=re.MULTILINE)
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.stem)
+def test_commands_are_those_that_there_are(page):
+    for words in commands_in(page):
+        assert cli._parser().parse_args(words).command == words[0]
+
+
+def test_the_commands_of_their_page_run(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    page = ROOT / "docs" / "command-line.md"
+    exec("\n".join(python_in(page)), {})
+    commands = commands_in(page)
+    assert len(commands) > 10
+    for words in commands:
+        assert cli.main(words) == 0, words
+        assert capsys.readouterr().out
+    assert (tmp_path / "report.html").is_file()
 
 
 def test_the_start_page_can_be_pasted_into_a_prompt():
