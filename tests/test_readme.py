@@ -41,17 +41,18 @@ def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch, data_file):
     monkeypatch.chdir(tmp_path)
     for name in re.findall(r'load_npz\("(\w+\.npz)"\)', "".join(python_in(page))):
         (tmp_path / name).symlink_to(data_file(name))
-    if any("plots" in block or "report" in block for block in python_in(page)):
+    blocks = python_in(page)
+    if any("plots" in block or "report" in block for block in blocks):
         pytest.importorskip("matplotlib")
     for package in ("langchain_core", "llama_index.core", "haystack"):
-        if any(f"from {package}" in block for block in python_in(page)):
+        if any(f"from {package}" in block for block in blocks):
             pytest.importorskip(package, reason=f"no {package}: make test-frameworks")
-    if any("sklearn" in block for block in python_in(page)):
+    if any("sklearn" in block for block in blocks):
         pytest.importorskip("sklearn", minversion="1.6")
-    if any("torch" in block for block in python_in(page)):
+    if any(re.search(r"(import|from) (torch|ruvector\.interop\.torch)", block) for block in blocks):
         pytest.importorskip("torch", minversion="2.3", reason="no PyTorch: make test-torch")
     names: dict[str, object] = {}
-    for number, block in enumerate(python_in(page)):
+    for number, block in enumerate(blocks):
         exec(compile(block, f"{page}:{number}", "exec"), names)
 
 
