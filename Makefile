@@ -136,7 +136,7 @@ else
 frameworks-venv: $(STAMPS)/develop
 endif
 
-lint: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/lint ## formatting, linters, types, stubs, layers
+lint: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/lint ## formatting, linters, types, stubs, layers, workflows
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(PY) -m ruff check .
@@ -146,6 +146,7 @@ lint: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/lint ## formatting, linters, ty
 	$(PY) -m mypy.stubtest --concise --mypy-config-file pyproject.toml \
 	  --allowlist tools/stubtest_allowlist.txt ruvector._core
 	$(PY) tools/check_layers.py
+	$(PY) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 docs: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/docs ## check docstrings, build the documentation into site/
 	$(PY) -m sphinx -W --keep-going -q -b html -d site/.doctrees docs site
