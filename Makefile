@@ -79,7 +79,7 @@ endif
 test-torch: torch-venv $(STAMPS)/lint ## test the bridge to PyTorch (TORCH_INDEX: CPU wheels; TORCH_VENV: an environment)
 	$(TORCH_PY) -m pytest $(PYTEST_ARGS) tests/test_interop_torch.py \
 	  tests/test_encoders_torch.py tests/test_interop_pyg.py tests/test_schedules.py \
-	  tests/test_sparse_adam.py tests/test_mining_torch.py
+	  tests/test_sparse_adam.py tests/test_mining_torch.py tests/test_coming_from.py
 	$(TORCH_PY) -m pytest -k torch $(PYTEST_ARGS) \
 	  tests/test_examples.py tests/test_readme.py
 	$(PY) tools/check_types.py $(or $(TORCH_VENV),.bench/torch-venv)/bin/python
@@ -113,12 +113,13 @@ else
 FRAMEWORKS_PY := PYTHONPATH="$(CURDIR)/python" "$(FRAMEWORKS_VENV)/bin/python"
 endif
 
-test-frameworks: frameworks-venv $(STAMPS)/lint ## test beside LangChain, LlamaIndex, Haystack, hnswlib (FRAMEWORKS_VENV)
+test-frameworks: frameworks-venv $(STAMPS)/lint ## test beside LangChain, Haystack, hnswlib, UMAP... (FRAMEWORKS_VENV)
 	$(FRAMEWORKS_PY) -m pytest -o filterwarnings=default -o asyncio_mode=auto \
 	  -o asyncio_default_fixture_loop_scope=function $(PYTEST_ARGS) \
-	  -k "langchain or haystack or llama_index or frameworks or coming_from" \
+	  -k "langchain or haystack or llama_index or frameworks or coming_from or hnswlib or consumers or ann_benchmarks" \
 	  tests/test_interop_langchain.py tests/test_interop_haystack.py \
 	  tests/test_interop_llama_index.py tests/test_coming_from.py tests/test_examples.py \
+	  tests/test_hnswlib_files.py tests/test_interop_consumers.py tests/test_ann_benchmarks.py \
 	  tests/test_readme.py
 	$(PY) tools/check_types.py $(or $(FRAMEWORKS_VENV),.bench/frameworks-venv)/bin/python
 
@@ -137,7 +138,7 @@ else
 frameworks-venv: $(STAMPS)/develop
 endif
 
-lint: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/lint ## formatting, linters, types, stubs, layers
+lint: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/lint ## formatting, linters, types, stubs, layers, workflows
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(PY) -m ruff check .
@@ -147,6 +148,7 @@ lint: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/lint ## formatting, linters, ty
 	$(PY) -m mypy.stubtest --concise --mypy-config-file pyproject.toml \
 	  --allowlist tools/stubtest_allowlist.txt ruvector._core
 	$(PY) tools/check_layers.py
+	$(PY) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 docs: $(STAMPS)/develop $(STAMPS)/test $(STAMPS)/docs ## check docstrings, build the documentation into site/
 	$(PY) -m sphinx -W --keep-going -q -b html -d site/.doctrees docs site

@@ -35,7 +35,6 @@ numpydoc_xref_param_type = False
 
 # A link to a page, a heading or a function that is not there is a warning, and warnings are errors.
 nitpicky = True
-nitpick_ignore = [("py:data", "DEFAULT_WEIGHTS")]
 OTHERS = (
     "collections", "haystack", "langchain_core", "llama_index", "matplotlib", "networkx", "np",
     "npt", "numpy", "scipy", "sklearn", "torch", "torch_geometric", "typing",

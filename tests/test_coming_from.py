@@ -19,7 +19,7 @@ def ours(metric):
 
 @pytest.mark.parametrize("metric", ["l2", "cosine", "ip"])
 def test_distances_of_hnswlib(metric):
-    hnswlib = pytest.importorskip("hnswlib")
+    hnswlib = pytest.importorskip("hnswlib", reason="no hnswlib: make test-frameworks")
     index = hnswlib.Index(metric, 8)
     index.init_index(300, M=16, ef_construction=200)
     index.add_items(VECTORS, np.arange(300))
@@ -34,7 +34,7 @@ def test_distances_of_hnswlib(metric):
 
 @pytest.mark.parametrize(("metric", "sign"), [("l2", 1), ("ip", -1)])
 def test_results_of_faiss(metric, sign):
-    faiss = pytest.importorskip("faiss")
+    faiss = pytest.importorskip("faiss", reason="no faiss: make test-frameworks")
     index = {"l2": faiss.IndexFlatL2, "ip": faiss.IndexFlatIP}[metric](8)
     index.add(VECTORS)
     distances, ids = index.search(QUERIES, 4)
@@ -52,7 +52,7 @@ def test_results_of_faiss(metric, sign):
 
 @pytest.fixture
 def pml():
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="no PyTorch: make test-torch")
     pytest.importorskip("pytorch_metric_learning")
     from pytorch_metric_learning import losses, miners, reducers  # noqa: PLC0415  (optional)
 

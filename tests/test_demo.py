@@ -1,6 +1,9 @@
 """The demo, end to end on the running Python's own library."""
 
+from contextlib import contextmanager
+
 import pytest
+from ruvector.demo import run
 from ruvector.demo.run import run_demo
 
 
@@ -26,3 +29,19 @@ def test_a_question_is_answered_with_names_one_recognises(result):
     names = [name for name, _ in result.answers["parse a date from a string"]]
     assert len(names) == 5
     assert any(name.startswith("datetime.date") for name in names)
+
+
+def test_reading_tells_how_much_there_is(monkeypatch):
+    bars = []
+
+    @contextmanager
+    def bar(title, total, *, show):
+        steps = []
+        bars.append((title, total, show, steps))
+        yield steps.append
+
+    monkeypatch.setattr(run, "progress_bar", bar)
+    with run._reading(True) as tell:
+        for done in (0, 3, 14):
+            tell(done, 14)
+    assert bars == [("read the library", 14, True, [0, 3, 11])]

@@ -76,6 +76,17 @@ def flipped(path):
     path.write_bytes(data)
 
 
+def compressed_otherwise(path):
+    """By a method that zip does not know, as each entry and the directory tell."""
+    data = path.read_bytes()
+    for mark, method in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        start = data.find(mark)
+        while start >= 0:
+            data = data[: start + method] + b"\x63\x00" + data[start + method + 2 :]
+            start = data.find(mark, start + 4)
+    path.write_bytes(data)
+
+
 @pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize(
     "damage",
@@ -85,11 +96,12 @@ def flipped(path):
         lambda path: path.write_bytes(path.read_bytes()[:-100]),
         lambda path: path.write_bytes(path.read_bytes()[:100]),
         flipped,
+        compressed_otherwise,
         other_arrays,
         other_text,
         pickled,
     ],
-    ids=["empty", "foreign", "cut", "stub", "flipped", "arrays", "text", "pickle"],
+    ids=["empty", "foreign", "cut", "start", "flipped", "method", "arrays", "text", "pickle"],
 )
 def test_a_corrupt_cache_is_made_anew(tmp_path, caplog, damage):
     built = load_stdlib()

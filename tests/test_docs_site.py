@@ -1,6 +1,9 @@
 """The site holds every page, every public module and every loss."""
 
+import argparse
+import importlib
 import importlib.util
+import inspect
 import os
 import re
 import subprocess
@@ -9,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import ruvector
-from ruvector import losses
+from ruvector import cli, losses
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -30,6 +33,30 @@ def test_every_public_module_is_in_the_reference():
     assert modules <= described()
     bridges = (ROOT / "python" / "ruvector" / "interop").glob("[a-z]*.py")
     assert {f"ruvector.interop.{bridge.stem}" for bridge in bridges} <= described()
+
+
+def test_every_public_name_is_in_the_reference():
+    """Sphinx shows what has a docstring, and of the rest what a page names."""
+    pages = "".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*.md"))
+    by_hand = set(re.findall(r"py:data:: (ruvector[\w.]*)", pages))
+    # Told in words, and by a comment that Sphinx reads.
+    by_hand |= {"ruvector.interop.haystack.RuvectorEmbeddingRetriever", "ruvector.recipes.TASKS"}
+    missing, loaded = [], 0
+    for module in sorted(described()):
+        try:
+            home = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if "interop" not in module or (error.name or "ruvector").startswith("ruvector"):
+                raise
+            continue
+        loaded += 1
+        for name in home.__all__:
+            value = getattr(home, name)
+            told = isinstance(value, type) or inspect.isfunction(value)
+            if not (told and value.__doc__) and f"{module}.{name}" not in by_hand:
+                missing.append(f"{module}.{name}")
+    assert missing == []
+    assert loaded > 30
 
 
 def test_every_module_in_the_reference_exists():
@@ -61,6 +88,30 @@ def test_every_page_is_in_a_table_of_contents():
             entries = [line for line in block.splitlines() if line and line[0] != ":"]
             listed |= {(page.parent / entry).relative_to(DOCS).as_posix() for entry in entries}
     assert listed == pages - {"index"}
+
+
+def test_every_figure_is_shown():
+    shown = "".join(page.read_text(encoding="utf-8") for page in DOCS.rglob("*.md"))
+    shown += (ROOT / "benches" / "RESULTS.md").read_text(encoding="utf-8")
+    figures = list((DOCS / "figures").glob("*.svg"))
+    assert figures
+    assert [figure.name for figure in figures if f"figures/{figure.name})" not in shown] == []
+
+
+def test_every_command_and_option_is_on_the_page_of_the_command_line():
+    text = (DOCS / "command-line.md").read_text(encoding="utf-8")
+    parsers, words = [cli._parser()], set()
+    while parsers:
+        for action in parsers.pop()._actions:
+            options = [option for option in action.option_strings if option.startswith("--")]
+            words |= set(options or action.option_strings)
+            if isinstance(action, argparse._SubParsersAction):
+                words |= set(action.choices)
+                parsers += action.choices.values()
+    small = {"--version", "--seed", "--title", "--output", "--help"}
+    assert [
+        w for w in sorted(words - small) if not re.search(rf"(?<![\w-]){w}(?![\w-])", text)
+    ] == []
 
 
 @pytest.mark.skipif(

@@ -17,12 +17,15 @@ FORM = {
     "PR02", "PR05", "PR06", "PR09", "PR10", "RT02", "RT05",
 }  # fmt: skip
 PACKAGES = sorted({name.name.split(".")[1] for name in pkgutil.iter_modules(
-    ruvector.__path__, "ruvector.")} - {"__main__", "_core", "cli", "demo", "interop"})  # fmt: skip
+    ruvector.__path__, "ruvector.")} - {"__main__", "_core", "cli", "interop"})  # fmt: skip
+# Those of the other packages need more than the documentation does.
+PACKAGES += ["interop.networkx", "interop.sklearn"]
 
 
 def public(package):
     """Functions, classes and their own methods that a package exports."""
     module = importlib.import_module(f"ruvector.{package}")
+    assert module.__all__
     for name in module.__all__:
         value = getattr(module, name)
         if not callable(value) or not hasattr(value, "__qualname__"):

@@ -6,7 +6,7 @@ from ruvector.autograd import Variable, backward, constant
 from ruvector.encoders.ruvector_layer import attention, gru
 from ruvector.sparse import CSR
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="no PyTorch: make test-torch")
 RNG = np.random.default_rng(0)
 ROWS, NEAR, DIM, HEADS = 7, 9, 6, 2
 

@@ -28,7 +28,8 @@ def load(name):
         package = (error.name or "ruvector").partition(".")[0]
         if package == "ruvector" or not name.startswith("ruvector.interop."):
             raise
-        pytest.skip(f"{package} is not installed")
+        target = "test-torch" if package.startswith("torch") else "test-frameworks"
+        pytest.skip(f"no {package}: make {target}")
 
 
 @pytest.mark.parametrize("name", MODULES)

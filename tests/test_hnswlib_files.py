@@ -122,7 +122,7 @@ def test_what_is_wrong_inside_is_told(tmp_path):
 
 @pytest.mark.skipif(
     importlib.util.find_spec("hnswlib") is None,
-    reason="hnswlib is not installed: pip install hnswlib==0.8.0",
+    reason="no hnswlib: make test-frameworks",
 )
 def test_what_the_package_writes_today(tmp_path):
     hnswlib = importlib.import_module("hnswlib")

@@ -22,7 +22,7 @@ def groups():
 
 
 def test_umap_takes_the_graph(groups):
-    umap = pytest.importorskip("umap", exc_type=ImportError)
+    umap = pytest.importorskip("umap", reason="no umap: make test-frameworks", exc_type=ImportError)
     samples, labels = groups
     graph = NeighborsTransformer(n_neighbors=14).fit_transform(samples)
     ids, distances = (part.reshape(180, 15) for part in (graph.indices, graph.data))
@@ -37,7 +37,9 @@ def test_umap_takes_the_graph(groups):
 
 
 def test_hdbscan_takes_the_graph(groups):
-    hdbscan = pytest.importorskip("hdbscan", exc_type=ImportError)
+    hdbscan = pytest.importorskip(
+        "hdbscan", reason="no hdbscan: make test-frameworks", exc_type=ImportError
+    )
     samples, labels = groups
     graph = NeighborsTransformer(n_neighbors=100).fit_transform(samples)
     clusterer = hdbscan.HDBSCAN(min_cluster_size=15, metric="precomputed")
@@ -47,8 +49,12 @@ def test_hdbscan_takes_the_graph(groups):
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 def test_scanpy_takes_the_transformer(groups, metric):
-    scanpy = pytest.importorskip("scanpy", exc_type=ImportError)
-    anndata = pytest.importorskip("anndata", exc_type=ImportError)
+    scanpy = pytest.importorskip(
+        "scanpy", reason="no scanpy: make test-frameworks", exc_type=ImportError
+    )
+    anndata = pytest.importorskip(
+        "anndata", reason="no anndata: make test-frameworks", exc_type=ImportError
+    )
     graphs = []
     for cls in (NeighborsTransformer, KNeighborsTransformer):
         data = anndata.AnnData(groups[0])

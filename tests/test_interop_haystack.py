@@ -9,7 +9,7 @@ import pytest
 from ruvector.errors import CorruptFileError, InvalidArgumentError, InvalidTypeError
 
 os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")
-haystack = pytest.importorskip("haystack", reason="no haystack-ai")
+haystack = pytest.importorskip("haystack", reason="no haystack-ai: make test-frameworks")
 suite = pytest.importorskip("haystack.testing.document_store")
 types = pytest.importorskip("haystack.document_stores.types")
 errors = pytest.importorskip("haystack.document_stores.errors")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 
-pytest.importorskip("langchain_core", reason="no langchain-core")
+pytest.importorskip("langchain_core", reason="no langchain-core: make test-frameworks")
 suite = pytest.importorskip("langchain_tests.integration_tests", reason="no langchain-tests")
 bridge = pytest.importorskip("ruvector.interop.langchain")
 documents = pytest.importorskip("langchain_core.documents")

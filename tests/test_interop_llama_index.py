@@ -6,7 +6,7 @@ import pickle
 import pytest
 from ruvector.errors import InvalidArgumentError
 
-pytest.importorskip("llama_index.core", reason="no llama-index-core")
+pytest.importorskip("llama_index.core", reason="no llama-index-core: make test-frameworks")
 core = pytest.importorskip("llama_index.core")
 schema = pytest.importorskip("llama_index.core.schema")
 types = pytest.importorskip("llama_index.core.vector_stores.types")

@@ -8,8 +8,10 @@ import pytest
 from ruvector import CSR, Graph
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
 
-torch = pytest.importorskip("torch", minversion="2.3", reason="no PyTorch")
-Data = pytest.importorskip("torch_geometric.data", reason="no PyTorch Geometric").Data
+torch = pytest.importorskip("torch", minversion="2.3", reason="no PyTorch: make test-torch")
+Data = pytest.importorskip(
+    "torch_geometric.data", reason="no PyTorch Geometric: make test-torch"
+).Data
 utils = pytest.importorskip("torch_geometric.utils")
 bridge = pytest.importorskip("ruvector.interop.pyg")
 from_pyg, to_pyg = bridge.from_pyg, bridge.to_pyg

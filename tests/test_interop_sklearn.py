@@ -1,4 +1,4 @@
-"""The scikit-learn transformer keeps scikit-learn's own contracts."""
+"""The scikit-learn transformers keep scikit-learn's own contracts."""
 
 import json
 import os
@@ -15,12 +15,14 @@ from ruvector.runtime import get_num_threads
 
 pytest.importorskip("sklearn", minversion="1.6")
 import joblib
-from ruvector.interop.sklearn import NeighborsTransformer
+from ruvector.interop.sklearn import ContrastiveEmbedding, NeighborsTransformer
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.cluster import HDBSCAN, SpectralClustering
 from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import TSNE, Isomap
 from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import GridSearchCV
@@ -30,8 +32,8 @@ from sklearn.pipeline import make_pipeline
 CHECKS = """
 import json, sys
 from sklearn.utils.estimator_checks import check_estimator
-from ruvector.interop.sklearn import NeighborsTransformer
-transformer = NeighborsTransformer(**json.loads(sys.argv[1]))
+import ruvector.interop.sklearn as ours
+transformer = getattr(ours, sys.argv[1])(**json.loads(sys.argv[2]))
 results = check_estimator(transformer, on_fail=None, on_skip=None)
 print(json.dumps([(r["check_name"], r["status"], str(r["exception"])) for r in results]))
 """
@@ -50,14 +52,20 @@ def rows_of(graph):
 
 
 @pytest.mark.parametrize(
-    "parameters",
-    [{}, {"mode": "connectivity"}, {"metric": "cosine"}, {"metric": "sqeuclidean", "n_jobs": 2}],
+    ("cls", "parameters"),
+    [
+        ("ContrastiveEmbedding", {}),
+        ("NeighborsTransformer", {}),
+        ("NeighborsTransformer", {"mode": "connectivity"}),
+        ("NeighborsTransformer", {"metric": "cosine"}),
+        ("NeighborsTransformer", {"metric": "sqeuclidean", "n_jobs": 2}),
+    ],
     ids=str,
 )
-def test_every_check_of_scikit_learn_passes(parameters):
+def test_every_check_of_scikit_learn_passes(cls, parameters):
     """In a process of its own: without the variable scikit-learn leaves out one check."""
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", CHECKS, json.dumps(parameters)],
+        [sys.executable, "-W", "ignore", "-c", CHECKS, cls, json.dumps(parameters)],
         env={**os.environ, "SCIPY_ARRAY_API": "1"},
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
@@ -362,3 +370,57 @@ def test_bad_samples_are_refused_and_the_fit_before_stays(samples, kind, message
 def test_importing_ruvector_does_not_import_scikit_learn():
     code = "import sys, ruvector, ruvector.interop; sys.exit('sklearn' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("classifier", [KNeighborsClassifier(), LogisticRegression(max_iter=500)])
+def test_contrast_gives_a_classifier_better_features_than_as_many_principal_axes(
+    digits, classifier
+):
+    samples, labels = digits[0] / 16, digits[1]
+    names = np.array([f"digit {label}" for label in range(10)])[labels]
+    order, scores = np.random.default_rng(0).permutation(len(labels)), []
+    train, test = order[:900], order[900:]
+    for reduce in (PCA(8, random_state=0), ContrastiveEmbedding(n_components=8)):
+        pipeline = make_pipeline(reduce, clone(classifier)).fit(samples[train], names[train])
+        scores.append(pipeline.score(samples[test], names[test]))
+    assert scores[1] > scores[0] + 0.005
+    assert scores[1] > 0.95
+
+
+def test_contrast_is_repeated_by_its_seed_and_has_rows_of_length_one(digits):
+    samples, labels = digits[0][:300], digits[1][:300]
+    first = ContrastiveEmbedding(n_components=4, random_state=3).fit(samples, labels)
+    again = clone(first).fit(samples, labels)
+    np.testing.assert_array_equal(first.components_, again.components_)
+    other = clone(first).set_params(random_state=4).fit(samples, labels)
+    assert (first.components_ != other.components_).any()
+    features = first.transform(samples)
+    np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1)
+    assert first.transform(first.mean_[None]).tolist() == [[0.0] * 4]
+    assert list(first.get_feature_names_out()) == [f"contrastiveembedding{i}" for i in range(4)]
+    np.testing.assert_array_equal(first.classes_, np.arange(10))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_components": 0}, "n_components"),
+        ({"max_iter": 0}, "max_iter"),
+        ({"batch_size": 1}, "batch_size"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"margin": -1.0}, "margin"),
+        ({}, "y has 1 class"),
+    ],
+)
+def test_contrast_refuses(options, message):
+    samples, labels = np.eye(6), np.zeros(6) if not options else np.arange(6) % 2
+    model = ContrastiveEmbedding(**options)
+    with pytest.raises(InvalidArgumentError, match=message):
+        model.fit(samples, labels)
+    with pytest.raises(NotFittedError):
+        model.transform(samples)
+
+
+def test_classes_of_single_rows_leave_the_first_map():
+    model = ContrastiveEmbedding(n_components=2).fit(np.eye(5), np.arange(5))
+    assert np.isfinite(model.transform(np.eye(5))).all()

@@ -183,7 +183,7 @@ def test_a_full_disk_leaves_the_old_model(models, limit, tmp_path):
 
 
 KILLED_AT_A_STEP = """
-    import os, signal, sys
+    import os, shutil, signal, sys
     import ruvector
     from ruvector import model as module
 
@@ -205,7 +205,7 @@ KILLED_AT_A_STEP = """
         module.Path.replace = lambda self, to: die() if to.name == "model.json" else (
             os.replace(self, to))
     elif moment == "clearing":
-        module.shutil.rmtree = die
+        shutil.rmtree = die
     model.save(old)
 """
 

@@ -1,5 +1,7 @@
 """What plots draw: numbers, labels and marks; and what they refuse."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from ruvector import HNSW, FlatIndex, Graph
@@ -75,6 +77,22 @@ def test_losses_are_the_history():
     assert plots.losses(tracker, ["metric/auc"]).get_ylabel() == "value"
 
 
+def test_a_single_epoch_has_a_single_tick():
+    axes = plots.losses(LossTracker([EpochRecord(1, {"total": 3.0}, 0.1)]))
+    axes.figure.draw_without_rendering()
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]
+
+
+@pytest.mark.parametrize(("count", "beside"), [(2, False), (8, True)])
+def test_a_long_legend_covers_no_curve(count, beside):
+    axes = plots.schedules({f"the loss of number {i}": 1.0 + i for i in range(count)}, total=2)
+    axes.figure.draw_without_rendering()
+    legend = axes.get_legend().get_window_extent()
+    assert (legend.x0 >= axes.get_window_extent().x1) == beside
+    assert legend.x1 <= axes.figure.bbox.x1
+
+
 def test_schedules_are_drawn_over_the_training():
     axes = plots.schedules({"lr": Linear(1.0, 0.0), "tau": 0.5}, total=8)
     rate, tau = (line.get_xydata() for line in axes.lines)
@@ -128,6 +146,25 @@ def test_stages_are_as_long_and_as_high_as_they_are():
 def test_stages_refuse(curriculum, setting, error, message):
     with pytest.raises(error, match=message):
         plots.curriculum_stages(curriculum, setting)
+
+
+def test_names_of_short_stages_slant_and_stay_in_the_picture():
+    short = [Stage("the first of them", epochs=1, temperature=0.4), Stage("the last", epochs=1)]
+    for stages, slant in ((short, 45), (Curriculum.default().stages, 0)):
+        axes = plots.curriculum_stages(Curriculum([*stages, Stage("rest")]), last=20)
+        axes.figure.draw_without_rendering()
+        assert {text.get_rotation() for text in axes.texts} == {slant}
+        boxes = [text.get_window_extent() for text in axes.texts]
+        assert max(box.y1 for box in boxes) <= axes.figure.bbox.y1
+        if not slant:
+            assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
+
+
+def test_speeds_that_lie_close_have_marks_to_compare_by():
+    near = [{"recall": 0.9, "queries_per_second": s} for s in (81_000.0, 121_000.0)]
+    axes = plots.recall_speed({"one": near})
+    low, high = axes.get_ylim()
+    assert sum(low <= tick <= high for tick in axes.get_yticks()) > 1
 
 
 def test_recall_is_drawn_as_what_is_lost():
@@ -342,7 +379,7 @@ def test_densities_are_those_of_the_similarities():
 @pytest.mark.filterwarnings("error")
 def test_densities_of_values_that_hardly_differ_are_drawn(near, far):
     axes = plots.similarity_distributions([near], [far])
-    axes.figure.canvas.draw()
+    axes.figure.draw_without_rendering()
     data = axes.patches[0].get_data()
     assert (np.diff(data.edges) > 0).all()
     assert data.edges[0] <= min(near, far) <= max(near, far) <= data.edges[-1]

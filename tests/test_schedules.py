@@ -75,7 +75,7 @@ def test_warm_up_meets_what_follows():
 
 
 def test_as_pytorch_schedules():
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="no PyTorch: make test-torch")
     lr_scheduler = torch.optim.lr_scheduler
     pairs = [
         (lambda o: lr_scheduler.LinearLR(o, 1.0, 0.25, total_iters=8), Linear(0.4, 0.1, 8)),

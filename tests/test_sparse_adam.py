@@ -76,7 +76,7 @@ def test_rows_without_a_gradient_and_their_moments_stay():
 
 
 def test_as_pytorchs_sparse_adam():
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="no PyTorch: make test-torch")
     torch.sparse.check_sparse_tensor_invariants.disable()  # its default, which it warns of
     start = np.random.default_rng(0).normal(size=(50, 4))
     table = start.copy()

@@ -1,5 +1,7 @@
 """Dense products and truncated factorisations with the same bits for any number of threads."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -234,7 +236,7 @@ class _Dense(NamedTuple):
         return (cols, rows) if self.transposed else (rows, cols)
 
     @property
-    def T(self) -> "_Dense":  # noqa: N802 - the name it has in NumPy
+    def T(self) -> _Dense:  # noqa: N802 - the name it has in NumPy
         return _Dense(self.values, not self.transposed)
 
     def matmul(self, dense: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

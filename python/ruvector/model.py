@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import secrets
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,10 +76,12 @@ class Model:
         OSError
             The disk is full or may not be written; the old model stays.
         """
+        import shutil  # noqa: PLC0415  (with its compressions a fiftieth of the package's import)
+
         root = Path(folder)
         check_target(root)
         root.mkdir(parents=True, exist_ok=True)
-        data = root / f"{_DATA_PREFIX}{secrets.token_hex(4)}"
+        data = root / f"{_DATA_PREFIX}{os.urandom(4).hex()}"
         manifest = {
             "format": "ruvector model",
             "format_version": FORMAT_VERSION,

@@ -1,5 +1,7 @@
 """Edges held out for link prediction, with as many pairs that are no edges."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -35,7 +37,7 @@ class EdgeSplit(NamedTuple):
         return {name: getattr(self, name) for name in self._fields[1:]}
 
     @classmethod
-    def from_held_out(cls, graph: Graph, arrays: Mapping[str, _Pairs]) -> "EdgeSplit":
+    def from_held_out(cls, graph: Graph, arrays: Mapping[str, _Pairs]) -> EdgeSplit:
         """Return the split of `graph` whose :meth:`held_out` is given.
 
         Raises

@@ -1,5 +1,6 @@
 """What the bench asks of a library."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 
@@ -7,7 +8,7 @@ class UnsupportedError(Exception):
     """The library cannot do this; says why."""
 
 
-class Peer:
+class Peer(ABC):
     """An index over rows numbered from 0, M=16 and ef_construction=200 where it has them."""
 
     m = 16
@@ -19,12 +20,13 @@ class Peer:
     shapes = (None,)  # a second setting of a search, of which the fastest counts
     shape = None
 
+    @abstractmethod
     def build(self, vectors, metric, threads):
-        raise NotImplementedError
+        """Index the vectors."""
 
+    @abstractmethod
     def search(self, queries, k, knob, threads):
         """Return the numbers of the rows, (n, k)."""
-        raise NotImplementedError
 
     def one(self, queries, k, knob):
         """Search each query in a call of its own."""

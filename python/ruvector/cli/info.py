@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 from ruvector.cli._table import table
@@ -36,14 +37,18 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def render(result: dict[str, Any]) -> str:
-    rows: list[tuple[str, str]] = []
-    for key, value in result.items():
+    return table(list(_rows(result, "")))
+
+
+def _rows(values: dict[str, Any], before: str) -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
         if isinstance(value, dict):
-            rows.extend((f"{key}.{name}", _plain(entry)) for name, entry in value.items())
+            yield from _rows(value, f"{before}{key}.")
         else:
-            rows.append((key, _plain(value)))
-    return table(rows)
+            yield before + key, _plain(value)
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, list) and any(isinstance(entry, (dict, list)) for entry in value):
+        return f"{len(value)} entries, which --json shows"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -237,8 +237,7 @@ def _read(path: Path, key: str) -> StdlibGraph | None:
         TypeError,
         ValueError,
         AttributeError,
-        NotImplementedError,
-        RuntimeError,
+        RuntimeError,  # of zip: encrypted, or a compression that it does not know
         zipfile.BadZipFile,
         zlib.error,
     ) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,12 +121,14 @@ def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
 @contextmanager
 def _reading(progress: bool) -> Iterator[Any]:
     """A progress callback for the reader, which alone knows how many files there are."""
-    done = 0
-    with progress_bar("read the library", 0, show=progress) as advance:
+    with ExitStack() as stack:
+        advance, done = None, 0
 
         def tell(count: int, total: int) -> None:
-            nonlocal done
-            del total
+            nonlocal advance, done
+            if advance is None:
+                bar = progress_bar("read the library", total, show=progress)
+                advance = stack.enter_context(bar)
             advance(count - done)
             done = count
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,8 @@ from ruvector.sparse import CSR
 
 __all__ = ["ACTIVATIONS", "Rng", "Shapes", "activate", "initial_weights", "linear", "thinned"]
 
-Rng = np.random.Generator | None
+# A name in quotes, for NumPy imports its generators when they are first asked for.
+Rng: TypeAlias = "np.random.Generator | None"
 
 #: Shapes of an encoder's weights by name.
 Shapes = dict[str, tuple[int, ...]]

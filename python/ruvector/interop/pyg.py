@@ -56,6 +56,7 @@ def from_pyg(data: Any) -> Graph:
         )
     if data.edge_index is None:
         raise InvalidArgumentError("data has no edge_index")
+    labels = None if data.y is None else _labels(data)
     pairs = _array(data.edge_index).T
     # Each edge in one direction where both are there, so that nothing is told as repeated.
     weights = data.get("edge_weight")
@@ -63,7 +64,6 @@ def from_pyg(data: Any) -> Graph:
     if data.is_undirected() and values is None:
         pairs = pairs[pairs[:, 0] <= pairs[:, 1]]
     features = None if data.x is None else _array(data.x)
-    labels = None if data.y is None else _labels(data)
     made = Graph.from_edges(pairs, data.num_nodes, values, features=features, labels=labels)
     masks = {name: _array(data[name]).T for name in _MASKS if name in data}
     return replace(made, **masks)
@@ -123,7 +123,8 @@ def _labels(data: Any) -> npt.NDArray[Any]:
     labels = _array(data.y)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    if labels.shape != (data.num_nodes,) or labels.dtype.kind not in "iu":
+    # PyG warns when it has to guess the number of nodes, so that comes last.
+    if labels.dtype.kind not in "iu" or labels.ndim != 1 or len(labels) != data.num_nodes:
         raise InvalidTypeError(
             f"data.y has shape {labels.shape} and dtype {labels.dtype} but must hold one class a "
             "node; set data.y = None to leave it out"

@@ -9,7 +9,7 @@ import numpy as np
 
 from ruvector.arrays import check_int
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
-from ruvector.plots._axes import COLOURS, LINES, MARKERS, axes_or_new
+from ruvector.plots._axes import COLOURS, LINES, MARKERS, axes_or_new, name_curves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,8 +86,9 @@ def recall_speed(
             color=COLOURS[number % len(COLOURS)], linestyle=LINES[number % len(LINES)],
             marker=MARKERS[number % len(MARKERS)], markersize=4,
         )  # fmt: skip
-    axes.set(xscale="log", yscale="log", xlabel=f"recall@{k}", ylabel="queries a second")
     most = max(float(every.max()), 3 * whole)
+    axes.set_xlim(most * 1.3, whole / 1.3)  # before scaling by itself, which equal recalls forbid
+    axes.set(xscale="log", yscale="log", xlabel=f"recall@{k}", ylabel="queries a second")
     # As many marks as fit side by side.
     for steps in ((5, 2, 1), (5, 1), (1,)):
         marks = [step * 10.0**-power for power in range(1, 9) for step in steps]
@@ -96,11 +97,15 @@ def recall_speed(
             break
     axes.set_xticks([*marks, whole], [*(f"{1 - mark:.7g}" for mark in marks), "1"])
     axes.minorticks_off()
-    axes.set_xlim(most * 1.3, whole / 1.3)
     axes.yaxis.set_major_formatter("{x:,.0f}")
     low, high = axes.get_ylim()
-    ticks = [m * 10.0**p for p in range(-1, 9) for m in (1, 2, 5) if low <= m * 10.0**p <= high]
-    axes.set_yticks(ticks)
+    # One mark alone would tell no distance.
+    for finer in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)):
+        marks = [step * 10.0**power for power in range(-1, 9) for step in finer]
+        marks = [mark for mark in marks if low <= mark <= high]
+        if len(marks) > 1:
+            break
+    axes.set_yticks(marks)
     axes.grid(alpha=0.3)
-    axes.legend()
+    name_curves(axes)
     return axes

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ruvector.arrays import check_choice, check_int, check_real
 from ruvector.curriculum import Curriculum
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
-from ruvector.plots._axes import GREY, axes_or_new, line_style
+from ruvector.plots._axes import GREY, axes_or_new, line_style, name_curves
 from ruvector.schedules import as_schedule
 
 if TYPE_CHECKING:
@@ -95,10 +95,11 @@ def losses(history: History, names: Sequence[str] | None = None, *, ax: Axes | N
             history.epochs[there], values[there], label=name.removeprefix("loss/"),
             marker="o" if there.sum() < 25 else None, markersize=3, **line_style(number),
         )  # fmt: skip
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    # A single epoch has one tick, not parts of epochs.
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss" if all(n.startswith("loss/") for n in shown) else "value")
-    axes.legend()
+    name_curves(axes)
     return axes
 
 
@@ -152,7 +153,7 @@ def schedules(
         axes.set_yscale("log")
     axes.set_xlabel("epoch")
     axes.set_ylabel("value")
-    axes.legend()
+    name_curves(axes)
     return axes
 
 
@@ -212,12 +213,18 @@ def curriculum_stages(
     if np.isnan(heights).all():
         raise InvalidArgumentError(f"no stage has a {setting}")
     axes = axes_or_new(ax)
+    # Names beside each other where each is narrower than its stage, else slanting.
+    widths = np.diff(edges) / edges[-1]
+    wide = [0.02 * len(stage.name) for stage in curriculum.stages]
+    slant: dict[str, Any] = {"ha": "center"}
+    if (widths < wide).any():
+        slant = {"ha": "left", "rotation": 45, "rotation_mode": "anchor", "fontsize": "small"}
     axes.stairs(heights, edges, baseline=None, linewidth=2, color=line_style(0)["color"])
     for left, right, stage in zip(edges, edges[1:], curriculum.stages, strict=False):
         axes.axvline(right, color=GREY, linewidth=0.8, linestyle=":")
         axes.annotate(
             stage.name, ((left + right) / 2, 1.0), xycoords=("data", "axes fraction"),
-            xytext=(0, 4), textcoords="offset points", ha="center",
+            xytext=(0, 4), textcoords="offset points", **slant,
         )  # fmt: skip
     axes.set_xlim(0, edges[-1])
     axes.set_ylim(bottom=0)
