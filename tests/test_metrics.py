@@ -132,6 +132,25 @@ def test_neighbour_accuracy_agrees_with_a_loop(monkeypatch, block):
     assert neighbour_accuracy(embeddings, labels, k=7) == pytest.approx(np.mean(shares))
 
 
+def test_neighbour_accuracy_of_drawn_rows_looks_for_neighbours_among_all():
+    rng = np.random.default_rng(3)
+    embeddings, labels = rng.normal(size=(80, 5)), rng.integers(-1, 2, 80)
+    known = np.flatnonzero(labels != -1)
+    cosines = embeddings[known] / np.linalg.norm(embeddings[known], axis=1, keepdims=True)
+    cosines = cosines @ cosines.T
+    np.fill_diagonal(cosines, -np.inf)
+    nearest = known[np.argsort(-cosines, axis=1)[:, :3]]
+    shares = (labels[nearest] == labels[known][:, np.newaxis]).mean(axis=1)
+    drawn = np.random.default_rng(5).choice(len(known), 20, replace=False)
+    got = neighbour_accuracy(embeddings, labels, k=3, max_rows=20, seed=5)
+    assert got == pytest.approx(shares[drawn].mean())
+    for enough in (len(known), 1000, None):
+        got = neighbour_accuracy(embeddings, labels, k=3, max_rows=enough, seed=5)
+        assert got == pytest.approx(shares.mean())
+    with pytest.raises(InvalidArgumentError, match="max_rows"):
+        neighbour_accuracy(embeddings, labels, max_rows=0)
+
+
 def test_neighbour_accuracy_with_few_rows_and_zero_rows():
     assert neighbour_accuracy(np.zeros((3, 2)), [1, 1, -1], k=50) == 1.0
     assert neighbour_accuracy(np.eye(3), [0, 1, 2], k=2) == 0.0

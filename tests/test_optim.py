@@ -235,6 +235,25 @@ def test_an_unchecked_step_has_the_bits_of_a_checked_one(make):
         optimizer.step(gradient, check_finite="no")
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_first_value_that_is_not_finite_is_found_wherever_it_is(dtype):
+    largest = np.finfo(dtype).max
+    gradient = np.full(40_000, largest, dtype)
+    gradient[1::3], gradient[2::3] = -largest, np.finfo(dtype).smallest_subnormal
+    assert core.first_not_finite(gradient) is None
+    for bad in (np.nan, -np.nan, np.inf, -np.inf):
+        for at in (0, 15, 16, 4095, 4096, 16_384, 39_999):
+            spoiled = gradient.copy()
+            spoiled[at] = spoiled[-1] = bad
+            assert core.first_not_finite(spoiled) == at
+    for count in range(70):
+        spoiled = gradient[:count].copy()
+        assert core.first_not_finite(spoiled) is None
+        if count:
+            spoiled[-1] = np.nan
+            assert core.first_not_finite(spoiled) == count - 1
+
+
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [

@@ -173,6 +173,29 @@ def test_knn_smoothed_takes_rows_that_are_zero_or_alike(exact, monkeypatch):
         assert np.isfinite(embedded).all()
 
 
+def test_knn_smoothed_looks_once_for_what_training_ends_with_and_embed_asks_next(monkeypatch):
+    asked = []
+    nearest = knn_smoothed._nearest
+    monkeypatch.setattr(
+        knn_smoothed, "_nearest", lambda z, *rest: asked.append(z) or nearest(z, *rest)
+    )
+    graph = Graph.from_edges([[0, 1], [1, 2], [3, 4]], 20)
+    encoder = KNNSmoothed(SmoothedLinear(dim=4), neighbors=3)
+    matrix = as_features(graph, np.random.default_rng(0).standard_normal((20, 6)))
+    start, other = (encoder.initialize(graph, matrix, seed=seed) for seed in (0, 1))
+    weights = encoder.finish(start, graph, matrix)
+    first = encoder.output(weights, graph, matrix)
+    assert len(asked) == 1
+    assert graph not in knn_smoothed._found
+    np.testing.assert_array_equal(encoder.output(weights, graph, matrix), first)
+    assert len(asked) == 2
+    # Other weights find their own, and so do other settings.
+    moved = {**weights, "part.weight": 1 + other["part.weight"]}
+    assert not np.allclose(encoder.output(moved, graph, matrix), first)
+    KNNSmoothed(SmoothedLinear(dim=4), neighbors=2).output(moved, graph, matrix)
+    assert len(asked) == 4
+
+
 def test_knn_smoothed_refuses_bad_settings():
     with pytest.raises(InvalidTypeError, match="part"):
         KNNSmoothed("GCN")

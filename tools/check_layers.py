@@ -25,7 +25,7 @@ PYTHON = (
     "progress",
     "_core",
     "arrays",
-    "runtime | safetensors",
+    "blas | runtime | safetensors",
     "sparse",
     "similarity",
     "linalg",

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ruvector import _core
 from ruvector.arrays import as_floats, check_int
+from ruvector.blas import one_blas_thread
 from ruvector.errors import InvalidArgumentError
 from ruvector.sparse import CSR
 
@@ -217,7 +218,9 @@ def leading_directions(
         block = _orthonormal(back.matmul(reached))
     block = _orthonormal(block)
     image = a.matmul(block).astype(np.float64)
-    values, vectors = np.linalg.eigh(matmul(image, image, transpose_a=True))
+    square = matmul(image, image, transpose_a=True)
+    with one_blas_thread():
+        values, vectors = np.linalg.eigh(square)
     sizes = np.sqrt(np.maximum(values[::-1][:wanted], 0.0))
     vt = matmul(vectors[:, ::-1][:, :wanted].T.astype(np.float32), block, transpose_b=True)
     signs = _signs(vt)
@@ -287,7 +290,8 @@ def _decompose(
     image = back.matmul(basis)
     other = _orthonormal(_orthonormal(image))
     core = matmul(other.astype(np.float64), image.astype(np.float64), transpose_a=True)
-    left, values, right = np.linalg.svd(core)
+    with one_blas_thread():
+        left, values, right = np.linalg.svd(core)
     # Directions that only rounding tells from nothing.
     kept = values > values[0] * 1e-6
     left, right = left * kept, right * kept[:, None]
@@ -305,15 +309,22 @@ def _orthonormal(block: _Matrix) -> _Matrix:
     """
     wide = block.astype(np.float64)
     gram = matmul(wide, wide, transpose_a=True)
+    with one_blas_thread():
+        whitening = _whitening(gram)
+    return matmul(block, whitening.astype(np.float32))
+
+
+def _whitening(gram: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return what makes the columns of this Gram matrix orthonormal."""
     try:
         factor = np.linalg.cholesky(gram)
         diagonal = factor.diagonal()
         if diagonal.min() > 1e-5 * diagonal.max():
-            return matmul(block, np.linalg.inv(factor).T.astype(np.float32))
+            return np.asarray(np.linalg.inv(factor).T)
     except np.linalg.LinAlgError:
         pass
     values, vectors = np.linalg.eigh(gram)
     kept = values > max(values[-1], 0.0) * 1e-12
     scale = np.zeros_like(values)
     scale[kept] = 1.0 / np.sqrt(values[kept])
-    return matmul(block, (vectors * scale).astype(np.float32))
+    return np.asarray(vectors * scale)

@@ -262,7 +262,14 @@ def mean_reciprocal_rank(found_ids: npt.ArrayLike, true_ids: npt.ArrayLike) -> f
     return total / int(asked.sum())
 
 
-def neighbour_accuracy(embeddings: npt.ArrayLike, labels: npt.ArrayLike, *, k: int = 10) -> float:
+def neighbour_accuracy(
+    embeddings: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    k: int = 10,
+    max_rows: int | None = None,
+    seed: int = 0,
+) -> float:
     """Mean share of a labelled row's `k` nearest labelled others that carry its label.
 
     Parameters
@@ -273,6 +280,11 @@ def neighbour_accuracy(embeddings: npt.ArrayLike, labels: npt.ArrayLike, *, k: i
         Classes; rows with -1 are left out, also as neighbours.
     k : int
         Neighbours of a row; all others where there are fewer.
+    max_rows : int, optional
+        Where there are more labelled rows, take the mean over so many of them, drawn without
+        replacement; their neighbours are still looked for among all. The default takes every row.
+    seed : int
+        Of that draw.
 
     Returns
     -------
@@ -288,7 +300,8 @@ def neighbour_accuracy(embeddings: npt.ArrayLike, labels: npt.ArrayLike, *, k: i
 
     Notes
     -----
-    Exact search in float32: O(n² d) operations on all threads; no n × n matrix is made.
+    Exact search in float32: O(n d min(n, max_rows)) operations on all threads; no n × n matrix is
+    made. A mean over `max_rows` rows has a standard error of at most ``0.5 / √max_rows``.
 
     Examples
     --------
@@ -299,6 +312,8 @@ def neighbour_accuracy(embeddings: npt.ArrayLike, labels: npt.ArrayLike, *, k: i
     vectors = as_floats(embeddings, "embeddings")
     classes = as_labels(labels, "labels", count=len(vectors))
     k = check_int(k, "k", low=1)
+    most = None if max_rows is None else check_int(max_rows, "max_rows", low=1)
+    seed = check_int(seed, "seed", low=0)
     if vectors.shape[1] == 0:
         raise InvalidArgumentError(f"embeddings has shape {vectors.shape} but needs a column")
     keep = classes != -1
@@ -314,14 +329,17 @@ def neighbour_accuracy(embeddings: npt.ArrayLike, labels: npt.ArrayLike, *, k: i
     k = min(k, count - 1)
     index = FlatIndex(unit.shape[1], metric="ip")
     index.add(unit)
+    asked = np.arange(count)
+    if most is not None and most < count:
+        asked = np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
     same = 0
     rows = max(1, _BLOCK // (k + 1))
-    for start in range(0, count, rows):
-        found = index.search(unit[start : start + rows], k + 1).ids
-        own = np.arange(start, start + len(found))[:, np.newaxis]
+    for start in range(0, len(asked), rows):
+        own = asked[start : start + rows, np.newaxis]
+        found = index.search(unit[own[:, 0]], k + 1).ids
         # Among more than k rows as similar a row itself may be missing: then the last one goes.
         last = found == found[:, -1:]
         is_own = found == own
         others = found[~np.where(is_own.any(axis=1, keepdims=True), is_own, last)].reshape(-1, k)
         same += int((classes[others] == classes[own]).sum())
-    return same / (count * k)
+    return same / (len(asked) * k)

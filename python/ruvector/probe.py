@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ruvector.arrays import as_floats, as_labels, check_real
+from ruvector.blas import one_blas_thread
 from ruvector.errors import InvalidArgumentError, InvalidTypeError
+from ruvector.linalg import matmul
 
 __all__ = ["LogisticModel", "ProbeResult", "linear_probe", "logistic_regression"]
 
@@ -78,10 +80,10 @@ class _Span:
             left, sizes, right = np.linalg.svd(centred, full_matrices=False)
             keep = sizes > sizes.max(initial=0.0) * np.finfo(np.float64).eps * columns
             self.axes: Doubles = right[keep].T
-            self.rows: Doubles = left[:, keep] * sizes[keep]
+            self.rows: Doubles = np.ascontiguousarray(left[:, keep] * sizes[keep])
         else:
-            self.axes = np.linalg.eigh(centred.T @ centred)[1]
-            self.rows = centred @ self.axes
+            self.axes = np.linalg.eigh(matmul(centred, centred, transpose_a=True))[1]
+            self.rows = matmul(centred, self.axes)
         self.spread = np.einsum("ij,ij->j", self.rows, self.rows)
 
 
@@ -108,7 +110,7 @@ class _Objective:
     def value(self, flat: Doubles) -> tuple[float, Doubles]:
         """Return the objective and the classes' probabilities."""
         weights, bias = self.split(flat)
-        logits = self.span.rows @ weights + bias
+        logits = matmul(self.span.rows, weights) + bias
         logits -= logits.max(axis=1, keepdims=True)
         own = logits[np.arange(self.size), self.targets]
         np.exp(logits, out=logits)
@@ -117,7 +119,8 @@ class _Objective:
         return loss + 0.5 * self.penalty * float(np.vdot(weights, weights)), logits / totals
 
     def _pull(self, residuals: Doubles, weights: Doubles) -> Doubles:
-        rows = self.span.rows.T @ residuals / self.size + self.penalty * weights
+        rows = matmul(self.span.rows, residuals, transpose_a=True)
+        rows = rows / self.size + self.penalty * weights
         return np.concatenate([rows.ravel(), residuals.sum(axis=0) / self.size])
 
     def gradient(self, flat: Doubles, probabilities: Doubles) -> Doubles:
@@ -127,7 +130,7 @@ class _Objective:
 
     def hessian_times(self, flat: Doubles, probabilities: Doubles) -> Doubles:
         weights, bias = self.split(flat)
-        pushed = probabilities * (self.span.rows @ weights + bias)
+        pushed = probabilities * (matmul(self.span.rows, weights) + bias)
         pushed -= probabilities * pushed.sum(axis=1, keepdims=True)
         return self._pull(pushed, weights)
 
@@ -201,13 +204,20 @@ def _minimise(objective: _Objective, start: Doubles, tolerance: float) -> Double
 
 def _model(objective: _Objective, flat: Doubles, classes: npt.NDArray[np.int64]) -> LogisticModel:
     inner, bias = objective.split(flat)
-    weights = objective.span.axes @ inner
+    weights = matmul(objective.span.axes, inner)
     # Centred over classes: shifting all biases changes nothing, so choose one shift.
     bias = bias - objective.span.mean @ weights
     return LogisticModel(weights, bias - bias.mean(), classes)
 
 
 def fit_strengths(
+    features: Doubles, labels: npt.NDArray[np.int64], strengths: Sequence[float], tolerance: float
+) -> list[LogisticModel]:
+    with one_blas_thread():
+        return _fit_strengths(features, labels, strengths, tolerance)
+
+
+def _fit_strengths(
     features: Doubles, labels: npt.NDArray[np.int64], strengths: Sequence[float], tolerance: float
 ) -> list[LogisticModel]:
     classes, targets = np.unique(labels, return_inverse=True)
@@ -322,7 +332,7 @@ def _accuracy(
     correct = 0
     for start in range(0, len(keep), _ROWS):
         rows = keep[start : start + _ROWS]
-        logits = features[rows].astype(np.float64) @ model.weights + model.bias
+        logits = matmul(features[rows].astype(np.float64), model.weights) + model.bias
         correct += int((model.classes[logits.argmax(axis=1)] == labels[rows]).sum())
     return correct / len(keep)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +26,11 @@ __all__ = ["KNNSmoothed"]
 MAX_EXACT = 16_384
 
 _PREFIX = "part."
+
+#: New edges of a graph, as numbers of pairs with weights, and what they were found from: a training
+#: ends with the embeddings that `embed` asks for next. Taken out again by whoever uses them.
+_found: WeakKeyDictionary[Graph, tuple[bytes, npt.NDArray[np.int64], npt.NDArray[np.float32]]]
+_found = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -137,6 +144,23 @@ def near_nodes(graph: Graph, z: npt.NDArray[np.float32], *, neighbors: int, weig
     They weigh ``weight · cosine``; pairs of no positive cosine get none.
     """
     count = graph.num_nodes
+    asked = f"{neighbors} {weight!r} {count <= MAX_EXACT}".encode()
+    mark = hashlib.blake2b(np.ascontiguousarray(z).data, key=asked).digest()
+    kept = _found.pop(graph, None)
+    if kept is not None and kept[0] == mark:
+        keys, weights = kept[1:]
+    else:
+        keys, weights = _new_edges(graph, z, neighbors, weight)
+        _found[graph] = mark, keys, weights
+    edges = np.stack([keys // count, keys % count], axis=1)
+    return Graph(num_nodes=count, edges=edges, weights=weights)
+
+
+def _new_edges(
+    graph: Graph, z: npt.NDArray[np.float32], neighbors: int, weight: float
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Return edges as ``smaller end · nodes + larger end``, rising, and their weights."""
+    count = graph.num_nodes
     short = np.flatnonzero(graph.degrees < neighbors)
     rows, cosines = _nearest(z, short, min(neighbors, count - 1))
     wanted = neighbors - graph.degrees[short]
@@ -146,11 +170,7 @@ def near_nodes(graph: Graph, z: npt.NDArray[np.float32], *, neighbors: int, weig
     keys = np.minimum(nodes, others) * count + np.maximum(nodes, others)
     # Of two nodes that are each among the other's nearest, the edge is one.
     keys, first = np.unique(keys, return_index=True)
-    return Graph(
-        num_nodes=count,
-        edges=np.stack([keys // count, keys % count], axis=1),
-        weights=weights[added][first].astype(np.float32),
-    )
+    return keys, weights[added][first].astype(np.float32)
 
 
 def _nearest(

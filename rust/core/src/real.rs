@@ -28,6 +28,9 @@ pub trait Real:
 
     /// `exp(self)` for a value of at most 0, in code that vectorises.
     fn exp_of_negative(self) -> Self;
+
+    /// Whether no value is NaN or infinite, in code that vectorises and therefore reads all.
+    fn block_is_finite(values: &[Self]) -> bool;
 }
 
 impl Real for f32 {
@@ -66,6 +69,14 @@ impl Real for f32 {
         let y = y * r * r + r + 1.0;
         let power = Self::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
         if self < -87.0 { 0.0 } else { y * power }
+    }
+
+    // By exponents, as integers: a maximum of floating-point numbers need not tell of NaN.
+    #[inline(always)]
+    fn block_is_finite(values: &[Self]) -> bool {
+        let magnitude = |x: &Self| x.to_bits() & (u32::MAX >> 1);
+        let largest = values.iter().fold(0, |most, x| magnitude(x).max(most));
+        largest < Self::INFINITY.to_bits()
     }
 }
 
@@ -111,5 +122,12 @@ impl Real for f64 {
         let y = y * r * r + r + 1.0;
         let power = Self::from_bits((shifted.to_bits() << 52).wrapping_add(1023 << 52));
         if self < -708.0 { 0.0 } else { y * power }
+    }
+
+    #[inline(always)]
+    fn block_is_finite(values: &[Self]) -> bool {
+        let magnitude = |x: &Self| x.to_bits() & (u64::MAX >> 1);
+        let largest = values.iter().fold(0, |most, x| magnitude(x).max(most));
+        largest < Self::INFINITY.to_bits()
     }
 }

@@ -120,7 +120,7 @@ pub fn check<'a, T: Real>(
         }
         check_indices(table.rows, count, "rows")?;
         let order = order(workers, table.rows)?;
-        check_sums(&table, &order)?;
+        check_sums(workers, &table, &order)?;
         Ok((table, order))
     });
     Ok(Checked {
@@ -128,26 +128,55 @@ pub fn check<'a, T: Real>(
     })
 }
 
-fn check_sums<T: Real>(table: &Table<'_, T>, order: &[Entry]) -> Result<()> {
-    let mut sum = vec![T::zero(); table.cols];
-    for same in order.chunk_by(|a, b| a.0 == b.0).filter(|s| s.len() > 1) {
-        sum.fill(T::zero());
-        for &(_, place) in same {
-            let more = &table.gradient[place * table.cols..(place + 1) * table.cols];
-            sum.iter_mut().zip(more).for_each(|(sum, &x)| *sum += x);
-        }
-        if sum.iter().any(|x| !x.is_finite()) {
-            return Err(Error::invalid(
-                "gradients",
-                format!(
-                    "of row {} add up to infinity where it is listed {} times; clip them",
-                    same[0].0,
-                    same.len()
-                ),
-            ));
-        }
+/// Entries of rows that are listed several times, and the gradients they are added from.
+struct Repeated<'a, T> {
+    groups: &'a [&'a [Entry]],
+    gradient: &'a [T],
+    cols: usize,
+}
+
+impl<T: Real> Elementwise for Repeated<'_, T> {
+    type Output = Option<usize>;
+
+    /// The first group whose sum is not finite.
+    #[inline(always)]
+    fn run(self) -> Option<usize> {
+        let cols = self.cols;
+        let mut sum = vec![T::zero(); cols];
+        self.groups.iter().position(|same| {
+            sum.fill(T::zero());
+            for &(_, place) in *same {
+                let more = &self.gradient[place * cols..(place + 1) * cols];
+                sum.iter_mut().zip(more).for_each(|(sum, &x)| *sum += x);
+            }
+            !T::block_is_finite(&sum)
+        })
     }
-    Ok(())
+}
+
+fn check_sums<T: Real>(workers: &Workers<'_>, table: &Table<'_, T>, order: &[Entry]) -> Result<()> {
+    let same = order.chunk_by(|a, b| a.0 == b.0);
+    let repeated: Vec<&[Entry]> = same.filter(|same| same.len() > 1).collect();
+    let found = workers.map(repeated.len().div_ceil(ROWS), |i| {
+        let groups = &repeated[i * ROWS..repeated.len().min((i + 1) * ROWS)];
+        let piece = Repeated {
+            groups,
+            gradient: table.gradient,
+            cols: table.cols,
+        };
+        Ok(elementwise(piece).map(|at| groups[at]))
+    })?;
+    match found.into_iter().flatten().next() {
+        Some(same) => Err(Error::invalid(
+            "gradients",
+            format!(
+                "of row {} add up to infinity where it is listed {} times; clip them",
+                same[0].0,
+                same.len()
+            ),
+        )),
+        None => Ok(()),
+    }
 }
 
 impl<T: Real> Checked<'_, T> {

@@ -3,12 +3,14 @@
 use crate::error::{Error, Result};
 use crate::pool::Workers;
 use crate::real::Real;
+use crate::simd::maps::all_finite;
 use crate::simd::{Elementwise, elementwise};
 
 /// Values of a piece: long against the cost of handing it out, short against the cache.
 pub(super) const PIECE: usize = 1 << 14;
 
-const LINE: usize = 64;
+/// Bytes of a cache line.
+pub(super) const LINE: usize = 64;
 
 /// Values of a parameter before the first one that begins a cache line.
 pub(super) fn head<T>(weights: &[T]) -> usize {
@@ -53,24 +55,12 @@ pub(super) fn check_lengths(weights: usize, others: &[usize]) -> Result<()> {
     }
 }
 
-struct AllFinite<'a, T>(&'a [T]);
-
-impl<T: Real> Elementwise for AllFinite<'_, T> {
-    type Output = bool;
-
-    #[inline(always)]
-    fn run(self) -> bool {
-        // No early exit: the loop must vectorise, and bad values are rare.
-        self.0.iter().fold(true, |all, x| all & x.is_finite())
-    }
-}
-
 /// The first position whose value is NaN or infinite.
 pub fn first_not_finite<T: Real>(workers: &Workers<'_>, data: &[T]) -> Result<Option<usize>> {
     let found = workers.map(data.len().div_ceil(PIECE), |i| {
         let start = i * PIECE;
         let piece = &data[start..data.len().min(start + PIECE)];
-        if elementwise(AllFinite(piece)) {
+        if all_finite(piece) {
             return Ok(None);
         }
         Ok(piece
