@@ -1,16 +1,10 @@
 //! Adam (Kingma and Ba 2015), AMSGrad (Reddi et al. 2018) and AdamW (Loshchilov and Hutter 2019).
 
-use super::sweep::{LINE, check_lengths, head, pieces, pieces_mut, sweep};
+use super::sweep::{check_lengths, head, pieces, pieces_mut, sweep};
 use crate::error::{Error, Result};
 use crate::pool::Workers;
 use crate::real::Real;
-use crate::simd::{Elementwise, elementwise, prefetch};
-
-/// Values whose memory is asked for together.
-const GROUP: usize = 64;
-
-/// Bytes between what is asked for and what is computed.
-const AHEAD: usize = 2048;
+use crate::simd::{Elementwise, elementwise};
 
 /// What all parameters share.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +89,7 @@ impl<T: Real> Elementwise for &mut Piece<'_, T> {
             scalars,
         } = self;
         match largest {
-            None => update_ahead(weights, gradient, first, second, scalars),
+            None => update(weights, gradient, first, second, scalars),
             Some(largest) => update_amsgrad(weights, gradient, first, second, largest, scalars),
         }
     }
@@ -121,32 +115,6 @@ pub(super) fn update<T: Real>(w: &mut [T], g: &[T], m: &mut [T], v: &mut [T], s:
         moments(*w, g, m, v, s);
         *w = moved(*w, *m, *v, s);
     }
-}
-
-/// As [`update`], for arrays that come from memory.
-///
-/// The processor's own prefetching begins anew at every page: asking ahead takes a twentieth off.
-#[inline(always)]
-fn update_ahead<T: Real>(w: &mut [T], g: &[T], m: &mut [T], v: &mut [T], s: &Scalars<T>) {
-    let ahead = AHEAD / size_of::<T>();
-    let mut at = 0;
-    while at + GROUP <= w.len() {
-        // A piece has as many values of each.
-        let later = (at + ahead).min(w.len());
-        for values in [&*w, g, &*m, &*v] {
-            prefetch(&values[later..], GROUP * size_of::<T>() / LINE);
-        }
-        let group = at..at + GROUP;
-        update(
-            &mut w[group.clone()],
-            &g[group.clone()],
-            &mut m[group.clone()],
-            &mut v[group],
-            s,
-        );
-        at += GROUP;
-    }
-    update(&mut w[at..], &g[at..], &mut m[at..], &mut v[at..], s);
 }
 
 #[inline(always)]

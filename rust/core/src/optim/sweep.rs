@@ -10,7 +10,7 @@ use crate::simd::{Elementwise, elementwise};
 pub(super) const PIECE: usize = 1 << 14;
 
 /// Bytes of a cache line.
-pub(super) const LINE: usize = 64;
+const LINE: usize = 64;
 
 /// Values of a parameter before the first one that begins a cache line.
 pub(super) fn head<T>(weights: &[T]) -> usize {
