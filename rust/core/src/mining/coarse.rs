@@ -104,9 +104,7 @@ impl Anchors {
             packed,
         }
     }
-}
 
-impl Anchors {
     pub fn rows(&self) -> usize {
         self.rows.len()
     }
