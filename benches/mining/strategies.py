@@ -163,9 +163,9 @@ def pool(strategy, *, far=None, **options):
     return find
 
 
-def by_hops(**options):
-    def find(problem, z, _):
-        miner = GraphMiner(k=CANDIDATES, strategy="hardest", **options)
+def by_hops(strategy="hardest", **options):
+    def find(problem, z, seed):
+        miner = GraphMiner(k=CANDIDATES, strategy=strategy, seed=seed, **options)
         found = miner.mine(z, problem.graph)
         return found.indices, found.counts
 
@@ -226,6 +226,8 @@ GRAPH = [
     Strategy("InfoNCE", "hardest beyond 3 hops", pool("hardest", far=3)),
     Strategy("InfoNCE", "at 2 to 3 hops", by_hops(most=3)),
     Strategy("InfoNCE", "at 2 to 3 hops, band of 20 %", by_hops(most=3, skip=0.2)),
+    Strategy("InfoNCE", "at 2 to 3 hops, uniform", by_hops("random", most=3)),
+    Strategy("InfoNCE", "no neighbours, band of 20 %", by_hops(skip=0.2)),
     Strategy("edges", "uniform", random_edges),
     Strategy("edges", "hard, beyond 2 hops", hard_edges(skip=0)),
     Strategy("edges", "hard, band of 20 %", hard_edges(skip=0.2)),

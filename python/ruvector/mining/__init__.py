@@ -1,5 +1,6 @@
 """Miners: they choose negatives and return row numbers, which every loss takes."""
 
+from ruvector.mining.debiased import Debiased, DebiasedMined
 from ruvector.mining.debiasing import debiased_weights
 from ruvector.mining.edges import EdgeTripletMiner, EdgeTriplets
 from ruvector.mining.hard import HardNegativeMiner, MinedNegatives
@@ -8,6 +9,8 @@ from ruvector.mining.through_index import FoundNegatives, SearchIndex
 from ruvector.mining.triplets import MinedTriplets, TripletMiner
 
 __all__ = [
+    "Debiased",
+    "DebiasedMined",
     "EdgeTripletMiner",
     "EdgeTriplets",
     "FoundNegatives",

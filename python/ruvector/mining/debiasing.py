@@ -28,7 +28,8 @@ def debiased_weights(
     similarities : (A, k) array
         Cosines of anchors and negatives, as ``MinedNegatives.similarities`` has them; -inf fills.
     positive_similarities : (A,) array
-        Cosines of anchors and their positives.
+        Cosines of anchors and their positives; -inf for an anchor without one, of whose negatives
+        nothing is taken off.
     prior : float
         Share of a pool that belongs to an anchor's class, from 0 to below 1. With labels it is
         known; 0 takes nothing off.
@@ -81,7 +82,8 @@ def debiased_weights(
     concentration = check_real(concentration, "concentration", low=0.0)
     filled = found != -np.inf
     # float32 cosines may lie a little beyond 1.
-    for name, values in (("similarities", found[filled]), ("positive_similarities", near)):
+    given = near[near != -np.inf]
+    for name, values in (("similarities", found[filled]), ("positive_similarities", given)):
         if not (np.abs(values) <= 1.0 + 1e-5).all():
             raise InvalidArgumentError(f"{name} must be cosines, within -1 and 1")
     if found.size == 0:

@@ -12,7 +12,7 @@ from ruvector.mining.exclude import as_lists
 from ruvector.mining.hard import MinedNegatives
 from ruvector.mining.triplets import MinedTriplets
 
-__all__ = ["FunctionMiner", "Miner", "MiningFunction", "as_miner"]
+__all__ = ["FunctionMiner", "Miner", "MiningFunction", "as_miner", "cosines"]
 
 MiningFunction = Callable[[npt.NDArray[Any], npt.NDArray[np.int64] | None], Any]
 
@@ -125,16 +125,24 @@ def _banned(exclude: Sequence[npt.ArrayLike], count: int) -> npt.NDArray[np.int6
     return np.sort(np.repeat(np.arange(count), np.diff(indptr)) * count + indices)
 
 
+def cosines(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return the cosines of rows that stand at the same places; 0 for a row of zeros."""
+    return np.asarray(np.einsum("...d,...d->...", _units(left), _units(right)), np.float32)
+
+
+def _units(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    # Squares of the largest and smallest values would leave the range.
+    largest = np.abs(rows).max(axis=-1, initial=0)[..., None].astype(np.float64)
+    units = np.divide(rows, largest, out=np.zeros(rows.shape), where=largest > 0)
+    norms = np.linalg.norm(units, axis=-1)[..., None]
+    return np.asarray(np.divide(units, norms, out=units, where=norms > 0), np.float64)
+
+
 def _cosines(
     rows: npt.NDArray[Any], left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float32]:
-    # Squares of the largest and smallest values would leave the range.
-    largest = np.abs(rows).max(axis=1, initial=0)[:, None].astype(np.float64)
-    units = np.divide(rows, largest, out=np.zeros(rows.shape), where=largest > 0)
-    norms = np.linalg.norm(units, axis=1)[:, None]
-    units = np.divide(units, norms, out=units, where=norms > 0)
-    cosines = np.einsum("...d,...d->...", units[left], units[right])
-    return np.asarray(cosines, np.float32)
+    units = _units(rows)
+    return np.asarray(np.einsum("...d,...d->...", units[left], units[right]), np.float32)
 
 
 def _check_range(array: npt.NDArray[np.int64], count: int, low: int) -> None:

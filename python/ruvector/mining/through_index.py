@@ -86,9 +86,12 @@ class Question(NamedTuple):
 
 
 def _search(
-    index: SearchIndex, rows: npt.NDArray[Any], wanted: int, ef: int | None, where: Any
+    index: SearchIndex,
+    rows: npt.NDArray[Any],
+    wanted: int,
+    options: dict[str, Any],
+    where: Any = None,
 ) -> tuple[Ids, npt.NDArray[np.float32]]:
-    options: dict[str, Any] = {"ef": ef} if ef is not None and takes_ef(index) else {}
     found = index.search(rows, wanted, where=where, **options)
     return found.ids, found.distances
 
@@ -135,6 +138,7 @@ def nearest_through(
     few fetch as many rows more, and their class is dropped from what is found.
     """
     anchors, labels = question.anchors, question.labels
+    options = {"ef": ef} if ef is not None and takes_ef(index) else {}
     ids = np.full((len(anchors), k), -1, np.int64)
     distances = np.full((len(anchors), k), np.inf, np.float32)
     stored = index.ids
@@ -142,7 +146,7 @@ def nearest_through(
     own = none - 1 if labels is None else labels
     # Rows of the index by class: those of an anchor's class are a range of `by_class`.
     pool_labels = np.empty(0, np.int64) if question.pool_labels is None else question.pool_labels
-    by_class = np.argsort(pool_labels, kind="stable")
+    by_class = np.argsort(_short(pool_labels), kind="stable")
     first, last = (
         np.searchsorted(pool_labels, own, side=side, sorter=by_class) for side in ("left", "right")
     )
@@ -162,14 +166,14 @@ def nearest_through(
         found = np.full((len(members), wanted), -1, np.int64)
         far = np.full((len(members), wanted), np.inf, np.float32)
         if small[members[0]]:
-            found[:], far[:] = _search(index, anchors[members], wanted, ef, None)
+            found[:], far[:] = _search(index, anchors[members], wanted, options)
         else:
             allowed = np.ones(len(stored), bool)
             for places in _by_value(own[members]):
                 some = members[places]
                 mine = by_class[first[some[0]] : last[some[0]]]
                 allowed[mine] = False
-                found[places], far[places] = _search(index, anchors[some], wanted, ef, allowed)
+                found[places], far[places] = _search(index, anchors[some], wanted, options, allowed)
                 allowed[mine] = True
         bad = _is_forbidden(question, members, found)
         if small[members[0]] and (sizes[members] > 0).any():
@@ -179,6 +183,14 @@ def nearest_through(
             bad |= (pool_labels[row] == label) & (label >= 0)
         ids[members], distances[members] = _keep(found, far, bad, skip, k)
     return ids, distances
+
+
+def _short(values: Ids) -> npt.NDArray[np.integer[Any]]:
+    """The same values as 16 bits if these hold them, which sort in a tenth of the time."""
+    limits = np.iinfo(np.int16)
+    if len(values) and limits.min <= values.min() and values.max() <= limits.max:
+        return values.astype(np.int16)
+    return values
 
 
 def _by_value(values: Ids) -> list[Ids]:

@@ -1,46 +1,60 @@
 //! A few values of a product, with the bits that the whole product would have.
 
+use std::any::TypeId;
 use std::array;
 
 use super::gemm::DEPTH;
 use crate::real::Real;
+use crate::simd::sixteens::Sixteens;
 use crate::simd::{Elementwise, elementwise};
 
-/// Rows at a time: enough independent sums to keep the processor busy.
-pub const ROWS: usize = 8;
+/// Rows at a time.
+pub use crate::simd::sixteens::ROWS;
 
-struct Dots<'a, T>(&'a [T], [&'a [T]; ROWS]);
+struct Dots<'a, T>(&'a [T], &'a [&'a [T]; ROWS]);
 
 impl<T: Real> Elementwise for Dots<'_, T> {
     type Output = [T; ROWS];
 
     #[inline(always)]
     fn run(self) -> [T; ROWS] {
-        let Self(left, right) = self;
-        let right = right.map(|row| &row[..left.len()]);
-        let mut totals = [T::zero(); ROWS];
-        for start in (0..left.len()).step_by(DEPTH) {
-            let end = left.len().min(start + DEPTH);
-            let left = &left[start..end];
-            let right = right.map(|row| &row[start..end]);
-            let mut sums = [T::zero(); ROWS];
-            for (k, &x) in left.iter().enumerate() {
-                for (sum, row) in sums.iter_mut().zip(right) {
-                    *sum = x.mul_add(row[k], *sum);
-                }
+        let Self(left, rows) = self;
+        let mut sums = [T::zero(); ROWS];
+        for (k, &x) in left.iter().enumerate() {
+            for (sum, row) in sums.iter_mut().zip(rows) {
+                *sum = x.mul_add(row[k], *sum);
             }
-            totals = array::from_fn(|i| sums[i] + totals[i]);
         }
-        totals
+        sums
     }
+}
+
+fn part<T: Real>(left: &[T], rows: &[&[T]; ROWS]) -> [T; ROWS] {
+    if TypeId::of::<T>() == TypeId::of::<f32>()
+        && let Some(kernel) = Sixteens::get()
+    {
+        // What has the same type is as large.
+        let rows = rows.map(|row| bytemuck::cast_slice(row));
+        let sums = kernel.dots(bytemuck::cast_slice(left), &rows);
+        return bytemuck::cast(sums);
+    }
+    elementwise(Dots(left, rows))
 }
 
 /// The products of `left` with up to [`ROWS`] rows, one after the other, as
 /// [`gemm`](super::gemm::gemm) gives them where its kernel fuses steps, as that of every level but
 /// the lowest does. What lies beyond the rows given means nothing.
 pub fn dots<T: Real>(left: &[T], right: &[&[T]]) -> [T; ROWS] {
-    let rows = array::from_fn(|i| right.get(i).copied().unwrap_or(left));
-    elementwise(Dots(left, rows))
+    let rows: [&[T]; ROWS] = array::from_fn(|i| right.get(i).copied().unwrap_or(left));
+    let mut totals = [T::zero(); ROWS];
+    for start in (0..left.len()).step_by(DEPTH) {
+        let end = left.len().min(start + DEPTH);
+        let sums = part(&left[start..end], &rows.map(|row| &row[start..end]));
+        for (total, sum) in totals.iter_mut().zip(sums) {
+            *total = sum + *total;
+        }
+    }
+    totals
 }
 
 #[cfg(test)]
@@ -60,17 +74,17 @@ mod tests {
             let mut draw = |count: usize| -> Vec<f32> {
                 (0..count).map(|_| stream.uniform() as f32 - 0.5).collect()
             };
-            let (a, b) = (draw(dim), draw(5 * dim));
-            let mut want = [0.0; 5];
+            let (a, b) = (draw(dim), draw(13 * dim));
+            let mut want = [0.0; 13];
             gemm(
                 1.0,
                 Strided::rows(&a, 1, dim),
-                Strided::rows(&b, 5, dim).transposed(),
+                Strided::rows(&b, 13, dim).transposed(),
                 0.0,
                 &mut want,
             );
             let rows: Vec<&[f32]> = b.chunks(dim).collect();
-            assert_eq!(dots(&a, &rows)[..5], want);
+            assert_eq!(dots(&a, &rows)[..13], want);
         }
     }
 }

@@ -8,7 +8,9 @@
 use std::ops::Range;
 
 use crate::real::Real;
-use crate::simd::byte_tile::{COLS, ROWS, pack_left, pack_right, packed_len, reaching};
+use crate::simd::byte_tile::{
+    COLS, LANES, ROWS, Reach, pack_left, pack_right, packed_len, raise, reach, reaching,
+};
 use crate::simd::{Elementwise, elementwise};
 
 /// Roundings of a term beyond one for each dimension.
@@ -102,6 +104,10 @@ impl Anchors {
             packed,
         }
     }
+
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
 }
 
 /// Right rows as bytes, in whole panels; rows that fill the last one up are out of reach.
@@ -174,8 +180,6 @@ pub(super) struct Screen<'a> {
     /// The pool's rows that `products` are of.
     pub rows: Range<usize>,
     pub products: &'a [i32],
-    /// Which of them may be found, one bit each, if not all.
-    pub allowed: Option<&'a [u64]>,
     pub bound: f64,
 }
 
@@ -224,9 +228,6 @@ impl Screen<'_> {
             let first = block * COLS;
             let given = (self.rows.len() - first).min(COLS);
             let mut hits = bits & u32::MAX >> (COLS - given);
-            if let Some(words) = self.allowed {
-                hits &= (words[first / 64] >> (first % 64)) as u32;
-            }
             while hits != 0 {
                 let k = first + hits.trailing_zeros() as usize;
                 hits &= hits - 1;
@@ -239,6 +240,55 @@ impl Screen<'_> {
                         most: most * anchor.step,
                     });
                 }
+            }
+        }
+    }
+}
+
+/// One anchor's products with a part of the pool, of which it may have the rows whose bits are set.
+pub(super) struct Glance<'a> {
+    pub anchors: &'a Anchors,
+    pub anchor: usize,
+    pub pool: &'a Pool,
+    pub products: &'a [i32],
+    pub allowed: &'a [u64],
+}
+
+impl Glance<'_> {
+    fn reach(&self) -> Reach<'_> {
+        let anchor = &self.anchors.rows[self.anchor];
+        let inverse = 1.0 / anchor.step;
+        Reach {
+            steps: &self.pool.steps,
+            lengths: &self.pool.lengths,
+            rests: &self.pool.rests,
+            by: (anchor.rest * inverse, anchor.length * inverse),
+        }
+    }
+
+    /// Raises lanes to the largest that rows reach at least, over the anchor's step. What the lanes
+    /// hold is of different rows.
+    pub fn raise(&self, lanes: &mut [f32; LANES]) {
+        raise(self.products, &self.reach(), self.allowed, lanes);
+    }
+
+    /// Appends the rows that may reach a bound, which is over the anchor's step as well; the part
+    /// begins at row `start`.
+    pub fn find(&self, bound: f32, start: u32, bits: &mut Vec<(u32, u64)>, found: &mut Vec<Near>) {
+        let by = self.reach();
+        reach(self.products, &by, bound, self.allowed, bits);
+        let step = self.anchors.rows[self.anchor].step;
+        for &(word, mut bits) in bits.iter() {
+            while bits != 0 {
+                let k = word as usize * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                let reach = by.lengths[k] * by.by.0 + by.rests[k] * by.by.1;
+                let most = self.products[k] as f32 * by.steps[k] + reach;
+                found.push(Near {
+                    row: start + k as u32,
+                    least: (most - 2.0 * reach) * step,
+                    most: most * step,
+                });
             }
         }
     }

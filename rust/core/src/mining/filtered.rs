@@ -81,7 +81,7 @@ pub(crate) fn is_open<T: Real>(anchors: Matrix<'_, T>, ground: &Ground<'_, T>) -
 }
 
 /// Anchors that are compared with the pool together.
-pub(crate) struct Block<T, K> {
+struct Block<T, K> {
     vectors: Vec<T>,
     bytes: Anchors,
     searches: Vec<K>,
@@ -134,6 +134,14 @@ pub(crate) struct Slab {
 }
 
 impl Slab {
+    /// The parts and the rows that each holds.
+    pub(super) fn parts(&self) -> impl Iterator<Item = (&Pool, Range<usize>)> {
+        let end = self.start + self.rows;
+        let begins = (self.start..end).step_by(TILE);
+        let rows = begins.map(move |begin| begin..end.min(begin + TILE));
+        self.parts.iter().zip(rows)
+    }
+
     pub fn new<T: Real>(
         ground: &Ground<'_, T>,
         range: Range<usize>,
@@ -184,7 +192,7 @@ pub(super) fn mine<T: Real>(task: &Task<'_, '_, T>, workers: &Workers<'_>) -> Re
 
 impl<T: Real, K: Keeper<T>> Block<T, K> {
     /// Of anchors of length one where lengths do not matter.
-    pub fn new(vectors: Vec<T>, searches: Vec<K>, dim: usize) -> Self {
+    fn new(vectors: Vec<T>, searches: Vec<K>, dim: usize) -> Self {
         Self {
             bytes: Anchors::new(&vectors, dim),
             vectors,
@@ -193,10 +201,6 @@ impl<T: Real, K: Keeper<T>> Block<T, K> {
             searches,
             exact: 0,
         }
-    }
-
-    pub fn into_searches(self) -> Vec<K> {
-        self.searches
     }
 
     /// Takes what is worth it of a slab.
@@ -261,14 +265,12 @@ impl<T: Real, K: Keeper<T>> Block<T, K> {
                 continue;
             }
             let floor = &mut self.floors[anchor];
-            let at = (first + strip.start) / 64;
             let screen = Screen {
                 anchors: &self.bytes,
                 anchor,
                 pool: part,
                 rows: strip.clone(),
                 products: &products[anchor * width..(anchor + 1) * width],
-                allowed: search.words().map(|words| &words[at..]),
                 bound: search.threshold().max(floor.threshold.into()),
             };
             screen.run(scratch);

@@ -22,11 +22,6 @@ pub(crate) trait Keeper<T> {
     /// How many of the largest are kept.
     fn capacity(&self) -> usize;
 
-    /// The rows that it may have as bits, 64 a word, where that is how it knows them.
-    fn words(&self) -> Option<&[u64]> {
-        None
-    }
-
     fn may_have(&self, row: u32) -> bool;
 
     /// Takes the similarity of one pool row that it may have. Rows come in rising order.

@@ -7,6 +7,7 @@ mod eligible;
 pub(crate) mod filtered;
 pub(crate) mod ground;
 pub mod hard;
+pub(crate) mod masked;
 mod question;
 mod search;
 pub mod triplets;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::hops::{Distances, Found, Searchers, TOGETHER};
+use super::hops::{Distances, Found, Searchers, TOGETHER, ones};
 use super::shortlist::Shortlist;
 use super::thin::{Draw, thin};
 use crate::batch::check_indices;
@@ -11,12 +11,13 @@ use crate::graph::csr::Csr;
 use crate::linalg::unit::plain_rows;
 use crate::matrix::Matrix;
 use crate::metric::norm;
-use crate::mining::filtered::{self, Block, Slab};
+use crate::mining::filtered::{self, Slab};
 use crate::mining::ground::{Ground, Keeper};
+use crate::mining::masked::{Asked, GROUP, Room};
 use crate::mining::{Similarity, Skip};
 use crate::pool::Workers;
 use crate::real::Real;
-use crate::simd::{self, byte_tile};
+use crate::simd;
 
 /// Nodes that are compared with a block of sources at a time.
 const TILE: usize = 512;
@@ -25,9 +26,9 @@ const TILE: usize = 512;
 /// in the second cache.
 const BLOCK: usize = 256;
 
-/// Sources of a block that is compared by bytes first: half of those that search together, filled
-/// up to whole panels of the kernel.
-const BYTE_BLOCK: usize = (TOGETHER / 2).next_multiple_of(byte_tile::ROWS);
+/// Where a larger share of all similarities than one in so many must be exact, the product costs
+/// less than bytes before it.
+const SHARE: usize = 16;
 
 /// Nodes and sources from which on rounding rows to bytes pays.
 const LEAST: (usize, usize) = (2048, 128);
@@ -91,10 +92,6 @@ impl<T: Real> Keeper<T> for Search<'_, T> {
         self.list.capacity()
     }
 
-    fn words(&self) -> Option<&[u64]> {
-        Some(self.allowed)
-    }
-
     fn may_have(&self, row: u32) -> bool {
         self.allowed[row as usize / 64] >> (row % 64) & 1 == 1
     }
@@ -138,7 +135,7 @@ impl<T: Real> Task<'_, T> {
         }
     }
 
-    /// Takes candidates whose bits are set: all similarities of a tile are one product.
+    /// Takes candidates whose bits are set.
     fn among_bits(
         &self,
         workers: &Workers<'_>,
@@ -146,44 +143,92 @@ impl<T: Real> Task<'_, T> {
         bits: &[u64],
         mined: &mut Mined,
     ) -> Result<()> {
-        let nodes = self.vectors.rows();
-        let words = nodes.div_ceil(64);
-        let ground = self.ground();
-        let rows = if self.bytes.is_some() {
-            BYTE_BLOCK
-        } else {
-            BLOCK
+        let words = self.vectors.rows().div_ceil(64);
+        let done = match &self.bytes {
+            Some(slab) => self.by_bytes(workers, slab, sources, bits, mined)?,
+            None => 0,
         };
-        let mut tile = Vec::new();
-        for (block, bits) in sources.chunks(rows).zip(bits.chunks(rows * words)) {
-            let rows = self.rows(block);
-            let searches = bits.chunks(words).map(|allowed| {
-                let candidates = allowed.iter().map(|word| word.count_ones() as usize).sum();
-                let (list, skip) = self.shortlist(candidates);
-                Search {
-                    list,
-                    allowed,
-                    candidates,
-                    skip,
-                }
-            });
-            let mut searches: Vec<_> = searches.collect();
-            if let Some(slab) = &self.bytes {
-                let mut block = Block::new(rows, searches, self.vectors.cols());
-                block.pass(&ground, slab, workers)?;
-                searches = block.into_searches();
-            } else {
-                for from in (0..nodes).step_by(TILE) {
-                    workers.check()?;
-                    let range = from..nodes.min(from + TILE);
-                    ground.offer(&rows, &mut searches, range, &mut tile);
-                }
+        let (sources, bits) = (&sources[done..], &bits[done * words..]);
+        for (block, bits) in sources.chunks(BLOCK).zip(bits.chunks(BLOCK * words)) {
+            self.by_product(workers, block, bits, mined)?;
+        }
+        Ok(())
+    }
+
+    fn searches<'a>(&self, bits: &'a [u64]) -> Vec<Search<'a, T>> {
+        let words = self.vectors.rows().div_ceil(64);
+        let searches = bits.chunks(words).map(|allowed| {
+            let candidates = ones(allowed);
+            let (list, skip) = self.shortlist(candidates);
+            Search {
+                list,
+                allowed,
+                candidates,
+                skip,
             }
+        });
+        searches.collect()
+    }
+
+    /// Makes all similarities of a tile by one product.
+    fn by_product(
+        &self,
+        workers: &Workers<'_>,
+        sources: &[i64],
+        bits: &[u64],
+        mined: &mut Mined,
+    ) -> Result<()> {
+        let (rows, mut searches) = (self.rows(sources), self.searches(bits));
+        let (ground, nodes, mut tile) = (self.ground(), self.vectors.rows(), Vec::new());
+        for from in (0..nodes).step_by(TILE) {
+            workers.check()?;
+            let range = from..nodes.min(from + TILE);
+            ground.offer(&rows, &mut searches, range, &mut tile);
+        }
+        for search in searches {
+            mined.extend(search.list, search.skip, search.candidates, &self.wanted);
+        }
+        Ok(())
+    }
+
+    /// Makes the similarities that bytes cannot rule out. Returns of how many sources, which are
+    /// fewer than all where bytes rule out too little.
+    fn by_bytes(
+        &self,
+        workers: &Workers<'_>,
+        slab: &Slab,
+        sources: &[i64],
+        bits: &[u64],
+        mined: &mut Mined,
+    ) -> Result<usize> {
+        let nodes = self.vectors.rows();
+        let (ground, mut room, mut done) = (self.ground(), Room::default(), 0);
+        let parts = bits.chunks(GROUP * nodes.div_ceil(64));
+        for (block, bits) in sources.chunks(GROUP).zip(parts) {
+            workers.check()?;
+            let mut searches = self.searches(bits);
+            let kept: Vec<usize> = searches.iter().map(|s| s.list.capacity()).collect();
+            let few = nodes * block.len() / SHARE;
+            if kept.iter().sum::<usize>() > few {
+                break;
+            }
+            let asked = Asked {
+                vectors: &self.rows(block),
+                bits,
+                slab,
+            };
+            let made = asked.answer(&ground, &kept, &mut room, |source, node, score| {
+                searches[source].list.offer(node, score);
+            });
+            done += block.len();
             for search in searches {
                 mined.extend(search.list, search.skip, search.candidates, &self.wanted);
             }
+            if made > few {
+                break;
+            }
         }
-        Ok(())
+        Ok(done)
     }
 
     /// Takes listed candidates, one similarity after the other.
@@ -427,6 +472,80 @@ mod tests {
         );
         for (a, b) in one.similarities.iter().zip(&other.similarities) {
             assert!(a == b || (a - b).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn bytes_choose_what_the_product_chooses() {
+        let (nodes, dim) = (2100usize, 24);
+        let mut stream = Stream::new(3, 0);
+        let mut rows: Vec<f32> = (0..nodes * dim)
+            .map(|_| stream.uniform() as f32 - 0.5)
+            .collect();
+        // Rows of zeros, of other lengths, close to each other, and the same.
+        rows[5 * dim..6 * dim].fill(0.0);
+        rows[7 * dim..9 * dim].iter_mut().for_each(|x| *x *= 1e3);
+        for i in 0..40 {
+            let at = (900 + 7 * i) * dim;
+            rows.copy_within(30 * dim..31 * dim, at);
+            rows[at + i / 4] += 1e-4;
+        }
+        let sources: Vec<i64> = (0..2 * GROUP as i64 + 3).map(|i| i * 67).collect();
+        let mut bits: Vec<u64> = (0..sources.len() * nodes.div_ceil(64))
+            .map(|_| stream.next_u64())
+            .collect();
+        // Nobody, few, all.
+        let words = nodes.div_ceil(64);
+        bits[..words].fill(0);
+        bits[words..2 * words].fill(9);
+        bits[2 * words..3 * words].fill(!0);
+        for row in bits.chunks_mut(words) {
+            row[words - 1] &= !0 >> (64 * words - nodes);
+        }
+        let same = rows[..dim].repeat(nodes);
+        for (rows, similarity, skip, all) in [
+            (&rows, Similarity::Cosine, Skip::Count(0), true),
+            (&rows, Similarity::Dot, Skip::Count(60), true),
+            (&rows, Similarity::Cosine, Skip::Share(0.4), false),
+            (&same, Similarity::Dot, Skip::Count(0), false),
+        ] {
+            let vectors = Matrix::new(rows, nodes, dim).unwrap();
+            let norms = (0..nodes).map(|i| norm(vectors.row(i)) as f32);
+            let inverse = norms.map(|norm| match similarity {
+                Similarity::Cosine if norm > 0.0 => 1.0 / norm,
+                Similarity::Cosine => 0.0,
+                Similarity::Dot => 1.0,
+            });
+            let mut task = Task {
+                vectors,
+                wanted: Wanted {
+                    least: 1,
+                    most: Some(1),
+                    k: 9,
+                    draw: None,
+                    skip,
+                    similarity,
+                },
+                inverse: inverse.collect(),
+                bytes: None,
+            };
+            if !filtered::is_open(vectors, &task.ground()) {
+                return;
+            }
+            let workers = Workers::serial();
+            let (mut one, mut other) = (Mined::default(), Mined::default());
+            task.among_bits(&workers, &sources, &bits, &mut one)
+                .unwrap();
+            let slab = Slab::new(&task.ground(), 0..nodes, &workers).unwrap();
+            let mut some = Mined::default();
+            let done = task
+                .by_bytes(&workers, &slab, &sources, &bits, &mut some)
+                .unwrap();
+            assert_eq!(done == sources.len(), all, "{skip:?}");
+            task.bytes = Some(slab);
+            task.among_bits(&workers, &sources, &bits, &mut other)
+                .unwrap();
+            assert_eq!(one, other);
         }
     }
 }

@@ -377,8 +377,20 @@ pub(super) fn expand(bits: &[u64], out: &mut [i32]) {
     }
 }
 
-fn ones(bits: &[u64]) -> usize {
-    bits.iter().map(|word| word.count_ones() as usize).sum()
+struct Ones<'a>(&'a [u64]);
+
+impl Elementwise for Ones<'_> {
+    type Output = u64;
+
+    #[inline(always)]
+    fn run(self) -> u64 {
+        self.0.iter().map(|word| u64::from(word.count_ones())).sum()
+    }
+}
+
+/// How many bits are set.
+pub(super) fn ones(bits: &[u64]) -> usize {
+    elementwise(Ones(bits)) as usize
 }
 
 impl Found {

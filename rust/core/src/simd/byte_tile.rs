@@ -9,6 +9,9 @@ pub const COLS: usize = 32;
 /// Bytes that one instruction multiplies and adds in each lane.
 const GROUP: usize = 4;
 
+/// Lanes whose largest scores [`raise`] finds: what eight registers hold.
+pub const LANES: usize = 128;
+
 /// Whether this processor has the kernel, at the level in use.
 pub fn is_available() -> bool {
     #[cfg(target_arch = "x86_64")]
@@ -104,14 +107,166 @@ pub fn reaching(products: &[i32], steps: &[f32], added: &[f32], bound: f32, out:
     let _ = bound;
 }
 
+/// How far a score may lie below `product · step`: `length · by.0 + rest · by.1`.
+pub struct Reach<'a> {
+    pub steps: &'a [f32],
+    pub lengths: &'a [f32],
+    pub rests: &'a [f32],
+    pub by: (f32, f32),
+}
+
+/// Raises lane `k % LANES` to the least that the score of product `k` can be, for each whose bit is
+/// set. Needs [`is_available`].
+pub fn raise(products: &[i32], reach: &Reach<'_>, allowed: &[u64], lanes: &mut [f32; LANES]) {
+    assert!(is_available() && products.len().is_multiple_of(COLS));
+    let columns = [reach.steps.len(), reach.lengths.len(), reach.rests.len()];
+    assert!(columns == [products.len(); 3] && products.len() <= allowed.len() * 64);
+    // SAFETY: the level is available, and there are as many of everything.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        x86::raise(products, reach, allowed, lanes);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = lanes;
+}
+
+/// The bits of those products, 64 a word, that are set in `allowed` and whose score may reach
+/// `bound`: words that are not empty, each with its number. Needs [`is_available`].
+pub fn reach(
+    products: &[i32],
+    reach: &Reach<'_>,
+    bound: f32,
+    allowed: &[u64],
+    out: &mut Vec<(u32, u64)>,
+) {
+    assert!(is_available() && products.len().is_multiple_of(COLS));
+    let columns = [reach.steps.len(), reach.lengths.len(), reach.rests.len()];
+    assert!(columns == [products.len(); 3] && products.len() <= allowed.len() * 64);
+    out.clear();
+    // SAFETY: the level is available, and there are as many of everything.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        x86::reach(products, reach, bound, allowed, out);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = bound;
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{COLS, GROUP, ROWS};
+    use super::{COLS, GROUP, ROWS, Reach};
 
     /// Lanes of a register.
     const LANES: usize = 16;
+
+    /// Bits of a word.
+    const WORD: usize = 64;
+
+    /// Registers of largest scores.
+    const REGISTERS: usize = super::LANES / LANES;
+
+    /// The scores of 16 products by their steps, and how far they reach.
+    ///
+    /// # Safety
+    ///
+    /// There must be as many products, steps, lengths and rests from `at` on.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn scores(
+        products: &[i32],
+        reach: &Reach<'_>,
+        by: (__m512, __m512),
+        at: usize,
+    ) -> (__m512, __m512, __m512) {
+        debug_assert!(at + LANES <= products.len());
+        // SAFETY: the caller promises them.
+        let (products, steps, lengths, rests) = unsafe {
+            (
+                _mm512_loadu_si512(products.as_ptr().add(at).cast()),
+                _mm512_loadu_ps(reach.steps.as_ptr().add(at)),
+                _mm512_loadu_ps(reach.lengths.as_ptr().add(at)),
+                _mm512_loadu_ps(reach.rests.as_ptr().add(at)),
+            )
+        };
+        let far = _mm512_fmadd_ps(lengths, by.0, _mm512_mul_ps(rests, by.1));
+        (_mm512_cvtepi32_ps(products), steps, far)
+    }
+
+    /// # Safety
+    ///
+    /// As for [`raise`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    pub unsafe fn reach(
+        products: &[i32],
+        reach: &Reach<'_>,
+        bound: f32,
+        allowed: &[u64],
+        out: &mut Vec<(u32, u64)>,
+    ) {
+        let by = (_mm512_set1_ps(reach.by.0), _mm512_set1_ps(reach.by.1));
+        let bound = _mm512_set1_ps(bound);
+        let reached = |at: usize| {
+            // SAFETY: what is asked for lies within the products, which are whole registers.
+            let (product, step, far) = unsafe { scores(products, reach, by, at) };
+            let most = _mm512_fmadd_ps(product, step, far);
+            u64::from(_mm512_cmp_ps_mask::<_CMP_GE_OQ>(most, bound))
+        };
+        let whole = products.len() / WORD;
+        out.reserve(allowed.len());
+        for (word, &allowed) in allowed.iter().enumerate().take(whole) {
+            let at = word * WORD;
+            let low = reached(at) | reached(at + LANES) << LANES;
+            let high = reached(at + 2 * LANES) | reached(at + 3 * LANES) << LANES;
+            let bits = (low | high << (2 * LANES)) & allowed;
+            if bits != 0 {
+                out.push((word as u32, bits));
+            }
+        }
+        if !products.len().is_multiple_of(WORD) {
+            let at = whole * WORD;
+            let bits = (reached(at) | reached(at + LANES) << LANES) & allowed[whole];
+            if bits != 0 {
+                out.push((whole as u32, bits));
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// There must be as many steps, lengths and rests as products, and a bit for each.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    pub unsafe fn raise(
+        products: &[i32],
+        reach: &Reach<'_>,
+        allowed: &[u64],
+        lanes: &mut [f32; super::LANES],
+    ) {
+        let by = (_mm512_set1_ps(reach.by.0), _mm512_set1_ps(reach.by.1));
+        let mut largest = [_mm512_setzero_ps(); REGISTERS];
+        // SAFETY: what is read and written lies within the slices.
+        unsafe {
+            for (r, register) in largest.iter_mut().enumerate() {
+                *register = _mm512_loadu_ps(lanes.as_ptr().add(r * LANES));
+            }
+            for start in (0..products.len()).step_by(super::LANES) {
+                for (r, register) in largest.iter_mut().enumerate() {
+                    let at = start + r * LANES;
+                    if at >= products.len() {
+                        break;
+                    }
+                    let bits = (*allowed.get_unchecked(at / 64) >> (at % 64)) as u16;
+                    let (product, step, far) = scores(products, reach, by, at);
+                    let least = _mm512_fmsub_ps(product, step, far);
+                    *register = _mm512_mask_max_ps(*register, bits, *register, least);
+                }
+            }
+            for (r, register) in largest.iter().enumerate() {
+                _mm512_storeu_ps(lanes.as_mut_ptr().add(r * LANES), *register);
+            }
+        }
+    }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     pub fn reaching(products: &[i32; COLS], steps: &[f32; COLS], added: f32, bound: f32) -> u32 {
@@ -179,6 +334,7 @@ mod x86 {
 
 #[cfg(test)]
 mod tests {
+    use super::reach as reach_words;
     use super::*;
     use crate::rng::Stream;
 
@@ -200,6 +356,50 @@ mod tests {
             for (at, (&product, step)) in products.iter().zip(&steps).enumerate() {
                 let reached = product as f32 * step + added[at / COLS] >= bound;
                 assert_eq!(bits[at / COLS] >> (at % COLS) & 1 == 1, reached);
+            }
+        }
+    }
+
+    #[test]
+    fn lanes_rise_to_what_is_allowed() {
+        if !is_available() {
+            return;
+        }
+        let mut stream = Stream::new(10, 0);
+        for count in [32usize, 128, 160, 1024] {
+            let products: Vec<i32> = (0..count)
+                .map(|_| stream.below(2000) as i32 - 1000)
+                .collect();
+            let mut draw = || -> Vec<f32> { (0..count).map(|_| stream.uniform() as f32).collect() };
+            let (steps, lengths, rests) = (draw(), draw(), draw());
+            let allowed: Vec<u64> = (0..count.div_ceil(64)).map(|_| stream.next_u64()).collect();
+            let reach = Reach {
+                steps: &steps,
+                lengths: &lengths,
+                rests: &rests,
+                by: (3.0, 7.0),
+            };
+            let mut lanes = [-20.0; LANES];
+            raise(&products, &reach, &allowed, &mut lanes);
+            let mut words = Vec::new();
+            reach_words(&products, &reach, 200.0, &allowed, &mut words);
+            let mut want = [-20.0f64; LANES];
+            let mut reached = Vec::new();
+            for k in (0..count).filter(|k| allowed[k / 64] >> (k % 64) & 1 == 1) {
+                let score = f64::from(products[k]) * f64::from(steps[k]);
+                let far = f64::from(lengths[k]) * 3.0 + f64::from(rests[k]) * 7.0;
+                want[k % LANES] = want[k % LANES].max(score - far);
+                if score + far >= 200.0 {
+                    reached.push(k);
+                }
+            }
+            let bits = words.iter().flat_map(|&(word, bits)| {
+                let bits = (0..64).filter(move |bit| bits >> bit & 1 == 1);
+                bits.map(move |bit| word as usize * 64 + bit)
+            });
+            assert!(!reached.is_empty() && bits.eq(reached));
+            for (got, want) in lanes.into_iter().zip(want) {
+                assert!((f64::from(got) - want).abs() < 1e-3, "{count}");
             }
         }
     }

@@ -10,6 +10,7 @@ pub mod fours;
 pub mod half;
 pub mod maps;
 mod scalar;
+pub(crate) mod sixteens;
 pub(crate) mod small;
 
 #[cfg(test)]
