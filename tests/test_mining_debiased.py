@@ -48,7 +48,7 @@ def farthest(embeddings, _):
         (GraphMiner(k=5), {"graph": GRAPH}),
         (FunctionMiner(farthest), {}),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_negatives_weigh_what_their_rows_weigh(miner, given):
     options = dict(given)
@@ -71,7 +71,7 @@ def test_negatives_weigh_what_their_rows_weigh(miner, given):
         (TripletMiner("batch_hard", distance="cosine", skip=1), (LABELS,)),
         (EdgeTripletMiner(3, apart=2), (GRAPH,)),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_triplets_weigh_one_by_one(miner, given):
     plain = miner.mine(ROWS, *given)
