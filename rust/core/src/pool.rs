@@ -325,6 +325,41 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_reaches_the_caller_and_harms_no_later_loop() {
+        let workers = Workers::of(3);
+        for bad in [0, 50, 99] {
+            let outcome = std::panic::catch_unwind(|| {
+                workers.for_each(100, |i| {
+                    assert_ne!(i, bad);
+                    Ok(())
+                })
+            });
+            assert!(outcome.is_err());
+        }
+        assert_eq!(workers.map(100, Ok).unwrap(), Vec::from_iter(0..100));
+    }
+
+    #[test]
+    fn loops_within_loops_of_several_callers_end() {
+        let sums = |workers: &Workers| {
+            workers.map(40, |i| {
+                let parts = workers.map(40, |j| Ok(i * j))?;
+                Ok(parts.into_iter().sum::<usize>())
+            })
+        };
+        let want: Vec<usize> = (0..40).map(|i| i * 780).collect();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        assert_eq!(sums(&Workers::of(2)).unwrap(), want);
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
     fn zero_threads_are_refused() {
         assert!(set_num_threads(0).is_err());
         assert!(set_num_threads(MAX_THREADS + 1).is_err());

@@ -1,6 +1,7 @@
 //! The most similar of the pool rows whose bits are set, by products of bytes first: for few
-//! anchors at a time the products with the whole pool are made and stay in the second cache. What a
-//! few of them reach at least then rules out nearly all others, before any is looked at alone.
+//! anchors at a time the products with the whole pool are made, which stay in the second cache up to
+//! some 18,000 rows. What a few of them reach at least then rules out nearly all others, before any
+//! is looked at alone.
 
 use std::ops::Range;
 

@@ -35,7 +35,7 @@ const SHARE: usize = 64;
 const MAX_BATCH: usize = 256;
 
 /// Parts of a batch's edges, by target, that threads take one after the other.
-const PARTS: usize = 32;
+const PARTS: usize = 128;
 
 /// Places for links asked for ahead of the one being written.
 const AHEAD: usize = 8;
