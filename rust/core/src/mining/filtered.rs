@@ -81,7 +81,7 @@ pub(crate) fn is_open<T: Real>(anchors: Matrix<'_, T>, ground: &Ground<'_, T>) -
 }
 
 /// Anchors that are compared with the pool together.
-struct Block<T, K> {
+pub(crate) struct Block<T, K> {
     vectors: Vec<T>,
     bytes: Anchors,
     searches: Vec<K>,
@@ -192,7 +192,7 @@ pub(super) fn mine<T: Real>(task: &Task<'_, '_, T>, workers: &Workers<'_>) -> Re
 
 impl<T: Real, K: Keeper<T>> Block<T, K> {
     /// Of anchors of length one where lengths do not matter.
-    fn new(vectors: Vec<T>, searches: Vec<K>, dim: usize) -> Self {
+    pub fn new(vectors: Vec<T>, searches: Vec<K>, dim: usize) -> Self {
         Self {
             bytes: Anchors::new(&vectors, dim),
             vectors,
@@ -201,6 +201,10 @@ impl<T: Real, K: Keeper<T>> Block<T, K> {
             searches,
             exact: 0,
         }
+    }
+
+    pub fn into_searches(self) -> Vec<K> {
+        self.searches
     }
 
     /// Takes what is worth it of a slab.
