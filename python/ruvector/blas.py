@@ -16,7 +16,7 @@ from contextlib import contextmanager
 __all__: list[str] = []
 
 #: Rows of the largest matrix that gets one thread. An eigendecomposition of these takes one thread
-#: 1.4 s, and two busy cores 3 to 8 s; beyond, time grows with the cube and many cores may pay.
+#: 1.4 s, and two beside other work 3 to 8 s; beyond, time grows with the cube and cores may pay.
 LARGEST = 2048
 
 _OPENMP = 2
