@@ -196,6 +196,18 @@ def test_knn_smoothed_looks_once_for_what_training_ends_with_and_embed_asks_next
     assert len(asked) == 4
 
 
+def test_near_nodes_takes_numbers_of_any_length():
+    graph = Graph.from_edges([[0, 1], [1, 2], [3, 4]], 20)
+    z = np.random.default_rng(0).standard_normal((20, 4), dtype=np.float32)
+    weight = 0.1234567890123456789
+    near = knn_smoothed.near_nodes(graph, z, neighbors=10**50, weight=weight)
+    units = z / np.linalg.norm(z, axis=1, keepdims=True)
+    cosines = np.triu(units @ units.T, 1)
+    wanted = np.argwhere(cosines > 1e-5)
+    np.testing.assert_array_equal(near.edges, wanted)
+    np.testing.assert_allclose(near.weights, weight * cosines[tuple(wanted.T)], rtol=1e-5)
+
+
 def test_knn_smoothed_refuses_bad_settings():
     with pytest.raises(InvalidTypeError, match="part"):
         KNNSmoothed("GCN")

@@ -219,7 +219,7 @@ def leading_directions(
     block = _orthonormal(block)
     image = a.matmul(block).astype(np.float64)
     square = matmul(image, image, transpose_a=True)
-    with one_blas_thread():
+    with one_blas_thread(len(square)):
         values, vectors = np.linalg.eigh(square)
     sizes = np.sqrt(np.maximum(values[::-1][:wanted], 0.0))
     vt = matmul(vectors[:, ::-1][:, :wanted].T.astype(np.float32), block, transpose_b=True)
@@ -290,7 +290,7 @@ def _decompose(
     image = back.matmul(basis)
     other = _orthonormal(_orthonormal(image))
     core = matmul(other.astype(np.float64), image.astype(np.float64), transpose_a=True)
-    with one_blas_thread():
+    with one_blas_thread(len(core)):
         left, values, right = np.linalg.svd(core)
     # Directions that only rounding tells from nothing.
     kept = values > values[0] * 1e-6
@@ -309,7 +309,7 @@ def _orthonormal(block: _Matrix) -> _Matrix:
     """
     wide = block.astype(np.float64)
     gram = matmul(wide, wide, transpose_a=True)
-    with one_blas_thread():
+    with one_blas_thread(len(gram)):
         whitening = _whitening(gram)
     return matmul(block, whitening.astype(np.float32))
 

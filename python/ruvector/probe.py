@@ -64,6 +64,11 @@ class LogisticModel(NamedTuple):
     classes: npt.NDArray[np.int64]
 
 
+def _dot(a: Doubles, b: Doubles) -> float:
+    # `a @ b` would hand more than 10,000 entries to all threads of OpenBLAS, at every step.
+    return float(np.einsum("i,i->", a, b))
+
+
 class _Span:
     """Training rows, centred and turned to the axes of their own spread.
 
@@ -77,12 +82,15 @@ class _Span:
         centred = features - self.mean
         rows, columns = centred.shape
         if rows < columns:
-            left, sizes, right = np.linalg.svd(centred, full_matrices=False)
+            with one_blas_thread(rows):
+                left, sizes, right = np.linalg.svd(centred, full_matrices=False)
             keep = sizes > sizes.max(initial=0.0) * np.finfo(np.float64).eps * columns
             self.axes: Doubles = right[keep].T
             self.rows: Doubles = np.ascontiguousarray(left[:, keep] * sizes[keep])
         else:
-            self.axes = np.linalg.eigh(matmul(centred, centred, transpose_a=True))[1]
+            square = matmul(centred, centred, transpose_a=True)
+            with one_blas_thread(columns):
+                self.axes = np.linalg.eigh(square)[1]
             self.rows = matmul(centred, self.axes)
         self.spread = np.einsum("ij,ij->j", self.rows, self.rows)
 
@@ -116,7 +124,7 @@ class _Objective:
         np.exp(logits, out=logits)
         totals = logits.sum(axis=1, keepdims=True)
         loss = float(np.log(totals).sum() - own.sum()) / self.size
-        return loss + 0.5 * self.penalty * float(np.vdot(weights, weights)), logits / totals
+        return loss + 0.5 * self.penalty * _dot(weights.ravel(), weights.ravel()), logits / totals
 
     def _pull(self, residuals: Doubles, weights: Doubles) -> Doubles:
         rows = matmul(self.span.rows, residuals, transpose_a=True)
@@ -151,11 +159,11 @@ def _newton_step(
     residual = -gradient
     scaled = inverse * residual
     direction = scaled.copy()
-    product = float(residual @ scaled)
+    product = _dot(residual, scaled)
     goal = tolerance**2 * product
     for _ in range(_CG_STEPS):
         image = objective.hessian_times(direction, probabilities)
-        curvature = float(direction @ image)
+        curvature = _dot(direction, image)
         # Only along a shift of all biases is it flat; rounding may lead there.
         if curvature <= 1e-300:
             break
@@ -163,7 +171,7 @@ def _newton_step(
         step += length * direction
         residual -= length * image
         scaled = inverse * residual
-        product, before = float(residual @ scaled), product
+        product, before = _dot(residual, scaled), product
         if product <= goal:
             break
         direction = scaled + (product / before) * direction
@@ -181,7 +189,7 @@ def _minimise(objective: _Objective, start: Doubles, tolerance: float) -> Double
             return flat
         forcing = min(0.1, np.sqrt(size))
         step = _newton_step(objective, gradient, probabilities, forcing)
-        slope = float(gradient @ step)
+        slope = _dot(gradient, step)
         length = 1.0
         while length > 1e-10:
             trial = flat + length * step
@@ -206,18 +214,11 @@ def _model(objective: _Objective, flat: Doubles, classes: npt.NDArray[np.int64])
     inner, bias = objective.split(flat)
     weights = matmul(objective.span.axes, inner)
     # Centred over classes: shifting all biases changes nothing, so choose one shift.
-    bias = bias - objective.span.mean @ weights
+    bias = bias - np.einsum("i,ij->j", objective.span.mean, weights)
     return LogisticModel(weights, bias - bias.mean(), classes)
 
 
 def fit_strengths(
-    features: Doubles, labels: npt.NDArray[np.int64], strengths: Sequence[float], tolerance: float
-) -> list[LogisticModel]:
-    with one_blas_thread():
-        return _fit_strengths(features, labels, strengths, tolerance)
-
-
-def _fit_strengths(
     features: Doubles, labels: npt.NDArray[np.int64], strengths: Sequence[float], tolerance: float
 ) -> list[LogisticModel]:
     classes, targets = np.unique(labels, return_inverse=True)
@@ -428,7 +429,7 @@ def linear_probe(
     models = [
         LogisticModel(
             model.weights / deviation[:, np.newaxis],
-            model.bias - (mean / deviation) @ model.weights,
+            model.bias - np.einsum("i,ij->j", mean / deviation, model.weights),
             model.classes,
         )
         for model in fit_strengths((rows - mean) / deviation, classes[train], grid, _TOLERANCE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,8 +26,9 @@ MAX_EXACT = 16_384
 
 _PREFIX = "part."
 
-#: New edges of a graph, as numbers of pairs with weights, and what they were found from: a training
-#: ends with the embeddings that `embed` asks for next. Taken out again by whoever uses them.
+#: New edges of a graph, as numbers of pairs with weights, and a digest of what they were found
+#: from: a training ends with the embeddings that `embed` asks for next. 12 bytes an edge, held
+#: until somebody asks for them, others of the same graph take their place or the graph goes.
 _found: WeakKeyDictionary[Graph, tuple[bytes, npt.NDArray[np.int64], npt.NDArray[np.float32]]]
 _found = WeakKeyDictionary()
 
@@ -143,9 +143,14 @@ def near_nodes(graph: Graph, z: npt.NDArray[np.float32], *, neighbors: int, weig
 
     They weigh ``weight · cosine``; pairs of no positive cosine get none.
     """
+    import hashlib  # noqa: PLC0415 - importing the package would pay for it
+
     count = graph.num_nodes
-    asked = f"{neighbors} {weight!r} {count <= MAX_EXACT}".encode()
-    mark = hashlib.blake2b(np.ascontiguousarray(z).data, key=asked).digest()
+    # No node can lack more, and NumPy's integers hold it.
+    neighbors = min(neighbors, count + int(graph.degrees.max(initial=0)))
+    hasher = hashlib.blake2b(f"{neighbors} {weight!r} {count <= MAX_EXACT} ".encode())
+    hasher.update(np.ascontiguousarray(z).data)
+    mark = hasher.digest()
     kept = _found.pop(graph, None)
     if kept is not None and kept[0] == mark:
         keys, weights = kept[1:]
