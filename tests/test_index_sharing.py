@@ -147,12 +147,20 @@ def test_ctrl_c_reaches_an_add_that_waits_for_another():
     index = HNSW(64, ef_construction=200)
     index.add(rows(500, dim=64))
     long = threading.Thread(target=index.add, args=(rows(7000, 1, 64),), daemon=True)
+    alone = index.memory_usage()
     long.start()
-    time.sleep(0.1)
+    deadline = time.monotonic() + 60
+    # Nothing but the long one's rows, which it stores first, takes more memory.
+    while index.memory_usage() == alone:
+        assert time.monotonic() < deadline, "the long add has not begun"
+        time.sleep(0.001)
     timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        index.add(rows(1, 2, 64), [10**6])
+    try:
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012 (it may ring at once)
+            timer.start()
+            index.add(rows(1, 2, 64), [10**6])
+    finally:
+        timer.cancel()
     assert long.is_alive(), "it did not wait"
     assert 10**6 not in index
     long.join(120)

@@ -401,6 +401,32 @@ def test_contrast_is_repeated_by_its_seed_and_has_rows_of_length_one(digits):
     np.testing.assert_array_equal(first.classes_, np.arange(10))
 
 
+CONTRAST = """
+import sys
+import numpy as np
+from ruvector.interop.sklearn import ContrastiveEmbedding
+samples = np.random.default_rng(0).standard_normal((1000, 784))
+model = ContrastiveEmbedding(max_iter=2).fit(samples, np.arange(1000) % 10)
+sys.stdout.buffer.write(model.components_.tobytes() + model.transform(samples).tobytes())
+"""
+
+
+def test_contrast_has_the_same_bits_for_any_number_of_threads():
+    """Closed bug: its products were NumPy's, which round by the number of OpenBLAS's threads."""
+    found = []
+    for threads in ("1", "2"):
+        names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "RUVECTOR_NUM_THREADS")
+        done = subprocess.run(
+            [sys.executable, "-c", CONTRAST],
+            env={**os.environ, **dict.fromkeys(names, threads)},
+            capture_output=True, check=False, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr.decode()
+        found.append(np.frombuffer(done.stdout))
+    assert found[0].shape == (784 * 16 + 1000 * 16,)
+    np.testing.assert_array_equal(found[0].view(np.int64), found[1].view(np.int64))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

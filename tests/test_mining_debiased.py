@@ -1,5 +1,7 @@
 """Debiasing as an option of every miner, against the weights of single rows."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from ruvector import HNSW, Graph
@@ -9,6 +11,7 @@ from ruvector.mining import (
     EdgeTripletMiner,
     FunctionMiner,
     HardNegativeMiner,
+    MinedNegatives,
     TripletMiner,
     debiased_weights,
 )
@@ -84,6 +87,32 @@ def test_triplets_weigh_one_by_one(miner, given):
     assert len(weights) == len(found.anchors) > 30
 
 
+def test_many_triplets_take_no_row_each():
+    """Closed bug: four rows in float64 were kept for each triplet, 4 KiB of them here."""
+    rows = np.random.default_rng(2).standard_normal((300, 128)).astype(np.float32)
+    miner = Debiased(TripletMiner("semi_hard"), **OPTIONS)
+    tracemalloc.start()
+    try:
+        found, weights = miner.mine(rows, np.arange(300) % 3)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(weights) > 15_000
+    assert peak < 2 * rows.nbytes + 200 * len(weights) + 2**21
+    # Some of each piece that is worked on at once.
+    for i in range(0, len(weights), 97):
+        a, p, n = rows[[found.anchors[i], found.positives[i], found.negatives[i]]]
+        want = debiased_weights([[cosine(a, n)]], [cosine(a, p)], **OPTIONS)[0, 0]
+        assert weights[i] == pytest.approx(want, rel=1e-4)
+
+
+def test_anchors_without_a_positive_keep_the_weights_of_no_prior():
+    miner = Debiased(HardNegativeMiner("hardest", k=4), prior=0.9, temperature=0.1)
+    weights = miner.mine(ROWS, positives=np.where(np.arange(40) < 9, -1, POSITIVES)).weights
+    np.testing.assert_array_equal(weights[:9], 1.0)
+    assert (weights[9:] < 1.0).any()
+
+
 def test_a_pool_and_some_nodes_have_their_own_rows():
     pool = np.random.default_rng(1).standard_normal((30, 6)).astype(np.float32)
     positives = np.where(np.arange(40) % 5 == 0, -1, np.arange(40) % 30)
@@ -106,6 +135,43 @@ def test_nothing_is_taken_off_without_a_prior():
     assert "prior=0" in repr(miner)
 
 
+def test_what_the_miner_takes_by_name_is_taken_by_name():
+    miner = Debiased(GraphMiner(k=5), **OPTIONS)
+    want = miner.mine(ROWS, GRAPH, positives=POSITIVES)
+    got = miner.mine(positives=POSITIVES, graph=GRAPH, embeddings=ROWS)
+    np.testing.assert_array_equal(got.weights, want.weights)
+    hardest = Debiased(HardNegativeMiner("hardest", k=4), **OPTIONS)
+    pool = ROWS[::-1].copy()
+    want = hardest.mine(ROWS, pool, positives=POSITIVES)
+    got = hardest.mine(pool=pool, anchors=ROWS, positives=POSITIVES)
+    np.testing.assert_array_equal(got.weights, want.weights)
+    with pytest.raises(InvalidTypeError, match="embeddings is missing"):
+        miner.mine(graph=GRAPH, positives=POSITIVES)
+    with pytest.raises(TypeError, match="graph"):
+        miner.mine(ROWS, positives=POSITIVES)
+
+
+class Own:
+    """A user's own miner, which returns what it was made with."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def mine(self, *_):
+        return self.answer
+
+
+def test_a_miner_of_ones_own_returns_what_can_be_weighed():
+    similarities = np.linspace(-1, 1, 80, dtype=np.float32).reshape(40, 2)
+    own = MinedNegatives(np.zeros((40, 2), int), similarities, np.full(40, 2))
+    weights = Debiased(Own(own), **OPTIONS).mine(ROWS, positives=POSITIVES).weights
+    np.testing.assert_allclose(weights, expected(ROWS, ROWS, own, POSITIVES), rtol=1e-5)
+    for answer in (np.zeros((40, 2), int), (np.zeros(3, int),) * 3, None):
+        kind = type(answer).__name__
+        with pytest.raises(InvalidTypeError, match=f"returned a {kind} but .*FunctionMiner"):
+            Debiased(Own(answer), **OPTIONS).mine(ROWS, positives=POSITIVES)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -113,6 +179,11 @@ def test_nothing_is_taken_off_without_a_prior():
         ({"temperature": 0.0}, InvalidArgumentError, "temperature"),
         ({"concentration": -1.0}, InvalidArgumentError, "concentration"),
         ({"miner": 3}, InvalidTypeError, "miner is a int"),
+        (
+            {"miner": Debiased(HardNegativeMiner(k=1), prior=0.1, temperature=1)},
+            InvalidTypeError,
+            "miner is a Debiased, .* its attribute `miner`",
+        ),
         ({"miner": HardNegativeMiner(k=1, metric="dot")}, InvalidArgumentError, "metric 'dot'"),
         ({"miner": EdgeTripletMiner(1, metric="dot")}, InvalidArgumentError, "metric 'dot'"),
     ],

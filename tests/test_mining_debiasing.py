@@ -35,6 +35,31 @@ def test_the_weighted_sum_is_the_papers(prior, temperature, concentration):
         assert got == pytest.approx(estimate(row[some], positive, **options), rel=1e-5)
 
 
+@pytest.mark.parametrize("prior", [0.0, 0.2, 0.9])
+def test_anchors_without_a_positive_keep_their_weight(prior):
+    """Closed bug: their negatives were weighed 1 / (1 - prior)."""
+    found = np.array([[0.7, -0.2, -np.inf], [0.7, -0.2, -1.0], [-1.0, -np.inf, -np.inf]])
+    near = np.full(3, -np.inf)
+    options = {"prior": prior, "temperature": 0.1}
+    weights = debiased_weights(found, near, **options)
+    np.testing.assert_array_equal(weights, np.where(found > -np.inf, 1.0, 0.0))
+    weights = debiased_weights(found, near, **options, concentration=0.5)
+    for row, weight in zip(found, weights, strict=True):
+        some = row > -np.inf
+        imp = np.exp(0.5 * row[some] / 0.1)
+        np.testing.assert_allclose(weight[some], imp / imp.mean(), rtol=1e-5)
+    # A row's neighbour with a positive is corrected as ever.
+    mixed = debiased_weights(found[:2], [-np.inf, 0.5], **options)
+    np.testing.assert_array_equal(mixed[0], [1, 1, 0])
+    np.testing.assert_array_equal(mixed[1], debiased_weights(found[1:2], [0.5], **options)[0])
+
+
+def test_without_a_prior_nothing_changes_however_far_the_negatives_are():
+    """exp(-2000) is 0 in float64."""
+    weights = debiased_weights([[-1.0, -0.9]], [1.0], prior=0.0, temperature=0.001)
+    np.testing.assert_array_equal(weights, [[1, 1]])
+
+
 def test_low_temperatures_stay_finite():
     found = np.array([[1.0, 0.99, -1.0], [-1.0, -1.0, -np.inf]])
     weights = debiased_weights(found, [1.0, -1.0], prior=0.1, temperature=0.005, concentration=3.0)

@@ -53,6 +53,20 @@ def test_a_function_may_return_triplets():
     np.testing.assert_allclose(mined.negative_distances, 1 - unit[1] @ unit[5], rtol=1e-5)
 
 
+def test_its_repr_names_the_function_and_no_address():
+    assert repr(FunctionMiner(farthest)) == "FunctionMiner(farthest)"
+    assert repr(FunctionMiner(HardNegativeMiner.mine)) == "FunctionMiner(HardNegativeMiner.mine)"
+
+    class Callable:
+        def __call__(self, *_):
+            return None
+
+        def __repr__(self):
+            return "Callable()"
+
+    assert repr(FunctionMiner(Callable())) == "FunctionMiner(Callable())"
+
+
 def test_what_has_mine_stays_what_it_is():
     miner = HardNegativeMiner("hardest", k=1)
     assert as_miner(miner) is miner

@@ -19,6 +19,7 @@ from ruvector import _core
 from ruvector.arrays import check_choice, check_int, check_real
 from ruvector.errors import InvalidArgumentError
 from ruvector.index import HNSW
+from ruvector.linalg import matmul
 from ruvector.losses import TripletLoss
 from ruvector.mining import TripletMiner
 from ruvector.optim import Adam
@@ -75,7 +76,8 @@ class ContrastiveEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
     Notes
     -----
     A batch takes O(b² d) time for b rows of d components and no matrix of all distances. A class
-    of a single row is everybody's negative.
+    of a single row is everybody's negative. The results are the same bits for any number of
+    threads, NumPy's among them.
 
     References
     ----------
@@ -159,12 +161,13 @@ class ContrastiveEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
             order = random.permutation(len(data))
             for first in range(0, len(order), batch):
                 chosen = order[first : first + batch]
-                z = data[chosen] @ weights["map"]
+                part = data[chosen]
+                z = matmul(part, weights["map"])
                 mined = miner.mine(z, labels[chosen])
                 if not len(mined.anchors):
                     continue
                 _, gradients = loss.value_and_grad_indexed(z, *mined[:3])
-                optimizer.step({"map": data[chosen].T @ gradients.embeddings})
+                optimizer.step({"map": matmul(part, gradients.embeddings, transpose_a=True)})
         self.classes_, self.mean_, self.scale_ = classes, mean, scale
         self.components_ = weights["map"].astype(np.float64)
         self.n_iter_, self._n_features_out = passes, width
@@ -190,7 +193,7 @@ class ContrastiveEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         """
         check_is_fitted(self, "components_")
         rows = _validated(self, X, dtype=np.float64, reset=False)
-        z: npt.NDArray[np.float64] = ((rows - self.mean_) / self.scale_) @ self.components_
+        z: npt.NDArray[np.float64] = matmul((rows - self.mean_) / self.scale_, self.components_)
         lengths = np.linalg.norm(z, axis=1, keepdims=True)
         z /= np.where(lengths > 0, lengths, 1.0)
         return z

@@ -28,8 +28,8 @@ def debiased_weights(
     similarities : (A, k) array
         Cosines of anchors and negatives, as ``MinedNegatives.similarities`` has them; -inf fills.
     positive_similarities : (A,) array
-        Cosines of anchors and their positives; -inf for an anchor without one, of whose negatives
-        nothing is taken off.
+        Cosines of anchors and their positives; -inf for an anchor without one, whose negatives
+        weigh what `prior` 0 would let them.
     prior : float
         Share of a pool that belongs to an anchor's class, from 0 to below 1. With labels it is
         known; 0 takes nothing off.
@@ -102,4 +102,6 @@ def debiased_weights(
     least = np.exp((-1.0 - most) / temperature)
     wanted = np.maximum((plain - prior * positive) / (1.0 - prior), least)
     factor = np.divide(wanted, plain, out=np.zeros_like(wanted), where=plain > 0)
+    # Without a positive, dividing by 1 - prior would only make the row's negatives weigh more.
+    factor[(near == -np.inf) | (prior == 0.0)] = 1.0
     return np.asarray(emphasis * factor, np.float32)

@@ -1,6 +1,6 @@
 """What a miner is, so that users can write their own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -12,7 +12,7 @@ from ruvector.mining.exclude import as_lists
 from ruvector.mining.hard import MinedNegatives
 from ruvector.mining.triplets import MinedTriplets
 
-__all__ = ["FunctionMiner", "Miner", "MiningFunction", "as_miner", "cosines"]
+__all__ = ["FunctionMiner", "Miner", "MiningFunction", "as_miner", "cosines", "pair_cosines"]
 
 MiningFunction = Callable[[npt.NDArray[Any], npt.NDArray[np.int64] | None], Any]
 
@@ -69,7 +69,9 @@ class FunctionMiner:
         self.function = function
 
     def __repr__(self) -> str:
-        return f"FunctionMiner({self.function!r})"
+        # A function's own repr holds an address, which differs from run to run.
+        name = getattr(self.function, "__qualname__", None) or repr(self.function)
+        return f"FunctionMiner({name})"
 
     def mine(
         self,
@@ -126,8 +128,36 @@ def _banned(exclude: Sequence[npt.ArrayLike], count: int) -> npt.NDArray[np.int6
 
 
 def cosines(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Return the cosines of rows that stand at the same places; 0 for a row of zeros."""
-    return np.asarray(np.einsum("...d,...d->...", _units(left), _units(right)), np.float32)
+    """Return the cosines of rows that stand at the same places; 0 for a row of zeros.
+
+    Memory beside the result does not grow with the number of rows.
+    """
+    found = np.empty(len(left), np.float32)
+    for part in _blocks(*left.shape):
+        found[part] = np.einsum("nd,nd->n", _units(left[part]), _units(right[part]))
+    return found
+
+
+def pair_cosines(
+    rows: npt.NDArray[Any], left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    """Return the cosines of pairs of rows, given by their numbers in arrays of one shape.
+
+    Each row is normalised once, however many pairs it is in. Beside the result there is one copy
+    of the rows in float64.
+    """
+    units = _units(rows)
+    found = np.empty(left.size, np.float32)
+    first, second = left.reshape(-1), right.reshape(-1)
+    for part in _blocks(left.size, rows.shape[1]):
+        found[part] = np.einsum("nd,nd->n", units[first[part]], units[second[part]])
+    return found.reshape(left.shape)
+
+
+def _blocks(count: int, columns: int) -> Iterator[slice]:
+    """Pieces of so many rows that a few copies of one stay in a processor's cache."""
+    step = max(1, 2**15 // max(1, columns))
+    return (slice(start, start + step) for start in range(0, count, step))
 
 
 def _units(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -136,13 +166,6 @@ def _units(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     units = np.divide(rows, largest, out=np.zeros(rows.shape), where=largest > 0)
     norms = np.linalg.norm(units, axis=-1)[..., None]
     return np.asarray(np.divide(units, norms, out=units, where=norms > 0), np.float64)
-
-
-def _cosines(
-    rows: npt.NDArray[Any], left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float32]:
-    units = _units(rows)
-    return np.asarray(np.einsum("...d,...d->...", units[left], units[right]), np.float32)
 
 
 def _check_range(array: npt.NDArray[np.int64], count: int, low: int) -> None:
@@ -175,7 +198,7 @@ def _negatives(
     order = np.argsort(bad, axis=1, kind="stable")
     bad = np.take_along_axis(bad, order, 1)
     found = np.take_along_axis(found, order, 1)
-    similarities = _cosines(rows, np.broadcast_to(own, found.shape), np.maximum(found, 0))
+    similarities = pair_cosines(rows, np.broadcast_to(own, found.shape), np.maximum(found, 0))
     return MinedNegatives(
         np.where(bad, -1, found),
         np.where(bad, np.float32(-np.inf), similarities),
@@ -203,4 +226,6 @@ def _triplets(
     if banned is not None:
         kept = ~np.isin(a * len(rows) + n, banned)
         a, p, n = a[kept], p[kept], n[kept]
-    return MinedTriplets(a, p, n, 1 - _cosines(rows, a, p), 1 - _cosines(rows, a, n), 0, 0, 0)
+    return MinedTriplets(
+        a, p, n, 1 - pair_cosines(rows, a, p), 1 - pair_cosines(rows, a, n), 0, 0, 0
+    )
