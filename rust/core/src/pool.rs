@@ -4,9 +4,8 @@
 //! would wait for ever. Pools are kept by process id instead, so a child starts its own.
 
 use std::cell::Cell;
-use std::iter::repeat_with;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -178,13 +177,14 @@ impl<'a> Workers<'a> {
 
     /// Calls `item` for each of `0..count`, in any order, on all threads.
     pub fn for_each(&self, count: usize, item: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
-        let portion = self.portion(count);
-        self.share((0..count).step_by(portion), |start| {
-            (start..count.min(start + portion)).try_for_each(|i| {
-                self.check()?;
-                item(i)
-            })
-        })
+        let run = |i: usize| {
+            self.check()?;
+            item(i)
+        };
+        if self.threads == 1 || count <= 1 {
+            return (0..count).try_for_each(run);
+        }
+        pool_of(self.threads)?.install(|| fine(count, self.threads).try_for_each(run))
     }
 
     /// The results of `item` for each of `0..count`, in order.
@@ -193,12 +193,14 @@ impl<'a> Workers<'a> {
         count: usize,
         item: impl Fn(usize) -> Result<R> + Sync,
     ) -> Result<Vec<R>> {
-        let mut places: Vec<Option<R>> = repeat_with(|| None).take(count).collect();
-        self.for_each_piece(&mut places, 1, |i, place| {
-            place[0] = Some(item(i)?);
-            Ok(())
-        })?;
-        Ok(places.into_iter().flatten().collect())
+        let run = |i: usize| {
+            self.check()?;
+            item(i)
+        };
+        if self.threads == 1 || count <= 1 {
+            return (0..count).map(run).collect();
+        }
+        pool_of(self.threads)?.install(|| fine(count, self.threads).map(run).collect())
     }
 
     /// Sorts, on all threads; equal values must be the same ones.
@@ -220,67 +222,22 @@ impl<'a> Workers<'a> {
         item: impl Fn(usize, &mut [T]) -> Result<()> + Sync,
     ) -> Result<()> {
         let size = size.max(1);
-        let portion = self.portion(data.len().div_ceil(size));
-        let portions = data.chunks_mut(size * portion).enumerate();
-        self.share(portions, |(i, pieces)| {
-            let mut pieces = pieces.chunks_mut(size).zip(i * portion..);
-            pieces.try_for_each(|(piece, i)| {
-                self.check()?;
-                item(i, piece)
-            })
-        })
-    }
-
-    /// Items that are handed out together: few, for what a thread has begun is not shared any more,
-    /// and at the end the others would wait for it.
-    fn portion(&self, count: usize) -> usize {
-        (count / (128 * self.threads)).max(1)
-    }
-
-    /// Hands out `parts` in order, to the calling thread and to as many of the pool's as there is
-    /// work for: waiting for a pool to wake and do it all takes 20 to 40 µs longer, seen on 2
-    /// virtual cores. Nothing is handed out after a failure; of several the first part's is
-    /// returned.
-    fn share<I>(&self, parts: I, work: impl Fn(I::Item) -> Result<()> + Sync) -> Result<()>
-    where
-        I: ExactSizeIterator + Send,
-    {
-        let threads = self.threads.min(parts.len());
-        let mut parts = parts.enumerate();
-        if threads <= 1 {
-            return parts.try_for_each(|(_, part)| work(part));
-        }
-        let parts = Mutex::new(parts);
-        let failure = Mutex::new(None::<(usize, Error)>);
-        let failed = AtomicBool::new(false);
-        let run = || {
-            while !failed.load(Ordering::Relaxed) {
-                let Some((i, part)) = lock(&parts).next() else {
-                    return;
-                };
-                if let Err(error) = work(part) {
-                    failed.store(true, Ordering::Relaxed);
-                    let mut failure = lock(&failure);
-                    if failure.as_ref().is_none_or(|&(first, _)| i < first) {
-                        *failure = Some((i, error));
-                    }
-                }
-            }
+        let run = |(i, piece): (usize, &mut [T])| {
+            self.check()?;
+            item(i, piece)
         };
-        pool_of(self.threads)?.in_place_scope(|scope| {
-            (1..threads).for_each(|_| scope.spawn(|_| run()));
-            run();
-        });
-        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some((_, error)) => Err(error),
-            None => Ok(()),
+        if self.threads == 1 || data.len() <= size {
+            return data.chunks_mut(size).enumerate().try_for_each(run);
         }
+        pool_of(self.threads)?.install(|| data.par_chunks_mut(size).enumerate().try_for_each(run))
     }
 }
 
-/// No work is done while such a lock is held, so what it guards is whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// Items in small portions: what a thread has begun is not shared any more, and at the
+/// end the others would wait for it.
+fn fine(count: usize, threads: usize) -> impl IndexedParallelIterator<Item = usize> {
+    let portion = count / (128 * threads);
+    (0..count).into_par_iter().with_max_len(portion.max(1))
 }
 
 #[cfg(test)]
@@ -310,18 +267,6 @@ mod tests {
         let stop = AtomicBool::new(true);
         let outcome = Workers::new(2, &stop).for_each(10, |_| Ok(()));
         assert!(matches!(outcome, Err(Error::Interrupted)));
-    }
-
-    #[test]
-    fn the_first_failure_is_told() {
-        for threads in [1, 2, 5] {
-            let workers = Workers::of(threads);
-            let outcome = workers.for_each(2000, |i| match i {
-                700.. => Err(Error::invalid("item", format!("is {i}"))),
-                _ => Ok(()),
-            });
-            assert!(outcome.unwrap_err().to_string().ends_with("is 700"));
-        }
     }
 
     #[test]
