@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__: list[str] = []
+__all__ = ["one_blas_thread"]
 
 #: Rows of the largest matrix that gets one thread. An eigendecomposition of these takes one thread
 #: 1.4 s, and two beside other work 3 to 8 s; beyond, time grows with the cube and cores may pay.
