@@ -33,9 +33,9 @@ const SHARE: usize = 16;
 /// Nodes and sources from which on rounding rows to bytes pays.
 const LEAST: (usize, usize) = (2048, 128);
 
-/// Nodes up to which a few sources are compared with all at once: from 100,000 × 128 on their
-/// products, 56 bytes a node, cost more than many sources that go through the nodes part by part;
-/// 400,000 half as much again.
+/// Nodes up to which a few sources are compared with all at once: beyond, their products, 56 bytes a
+/// node, leave the caches. Against many sources that go through the nodes part by part, 100,000
+/// nodes × 128 took as long and 400,000 half as long again.
 const MOST: usize = 1 << 16;
 
 /// Sources that go through them so, in whole panels of the kernel.
@@ -181,6 +181,12 @@ impl<T: Real> Task<'_, T> {
         searches.collect()
     }
 
+    fn hand_over(&self, searches: Vec<Search<'_, T>>, mined: &mut Mined) {
+        for search in searches {
+            mined.extend(search.list, search.skip, search.candidates, &self.wanted);
+        }
+    }
+
     /// Makes all similarities of a tile by one product.
     fn by_product(
         &self,
@@ -196,9 +202,7 @@ impl<T: Real> Task<'_, T> {
             let range = from..nodes.min(from + TILE);
             ground.offer(&rows, &mut searches, range, &mut tile);
         }
-        for search in searches {
-            mined.extend(search.list, search.skip, search.candidates, &self.wanted);
-        }
+        self.hand_over(searches, mined);
         Ok(())
     }
 
@@ -216,9 +220,7 @@ impl<T: Real> Task<'_, T> {
             let (rows, searches) = (self.rows(block), self.searches(bits));
             let mut block = Block::new(rows, searches, self.vectors.cols());
             block.pass(&ground, slab, workers)?;
-            for search in block.into_searches() {
-                mined.extend(search.list, search.skip, search.candidates, &self.wanted);
-            }
+            self.hand_over(block.into_searches(), mined);
         }
         Ok(())
     }
@@ -253,9 +255,7 @@ impl<T: Real> Task<'_, T> {
                 searches[source].list.offer(node, score);
             });
             done += block.len();
-            for search in searches {
-                mined.extend(search.list, search.skip, search.candidates, &self.wanted);
-            }
+            self.hand_over(searches, mined);
             if made > few {
                 break;
             }
