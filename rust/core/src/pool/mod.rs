@@ -1,14 +1,10 @@
-//! The package's own threads, and the loops that run on them.
-//!
-//! Never rayon's global pool: a child made by `fork` inherits its locks but not its threads and
-//! would wait for ever. Pools are kept by process id instead, so a child starts its own.
+//! The number of threads, and the loops that run on them.
+
+mod team;
 
 use std::cell::Cell;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
-
-use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::error::{Error, Result};
 
@@ -24,16 +20,6 @@ thread_local! {
     /// What [`use_threads`] set on this thread; 0 for nothing.
     static HERE: Cell<usize> = const { Cell::new(0) };
 }
-
-struct Entry {
-    process: u32,
-    pool: ThreadPool,
-}
-
-/// Pools by their number of threads. An entry is never freed: there are few, and one inherited
-/// through `fork` has no threads that could be joined.
-static POOLS: [AtomicPtr<Entry>; MAX_THREADS + 1] =
-    [const { AtomicPtr::new(std::ptr::null_mut()) }; MAX_THREADS + 1];
 
 /// Threads that parallel calls use from now on.
 pub fn set_num_threads(threads: usize) -> Result<()> {
@@ -107,35 +93,6 @@ fn default_threads() -> usize {
     *DEFAULT.get_or_init(|| requested_threads().unwrap_or(1))
 }
 
-fn pool_of(threads: usize) -> Result<&'static ThreadPool> {
-    let slot = &POOLS[threads];
-    let process = std::process::id();
-    let current = slot.load(Ordering::Acquire);
-    // SAFETY: entries are leaked boxes, so a non-null pointer stays valid.
-    if let Some(entry) = unsafe { current.as_ref() }
-        && entry.process == process
-    {
-        return Ok(&entry.pool);
-    }
-    let pool = ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|i| format!("ruvector-{i}"))
-        .build()
-        .map_err(|error| Error::Io(std::io::Error::other(error)))?;
-    let fresh = Box::into_raw(Box::new(Entry { process, pool }));
-    match slot.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire) {
-        // SAFETY: `fresh` was just leaked and is never freed.
-        Ok(_) => Ok(unsafe { &(*fresh).pool }),
-        Err(winner) => {
-            // SAFETY: `fresh` was never shared; `winner` is a leaked entry of this process.
-            unsafe {
-                drop(Box::from_raw(fresh));
-                Ok(&(*winner).pool)
-            }
-        }
-    }
-}
-
 /// How a call may use the machine: its number of threads and the flag that asks it to stop.
 pub struct Workers<'a> {
     threads: usize,
@@ -177,14 +134,14 @@ impl<'a> Workers<'a> {
 
     /// Calls `item` for each of `0..count`, in any order, on all threads.
     pub fn for_each(&self, count: usize, item: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
-        let run = |i: usize| {
-            self.check()?;
-            item(i)
-        };
-        if self.threads == 1 || count <= 1 {
-            return (0..count).try_for_each(run);
-        }
-        pool_of(self.threads)?.install(|| fine(count, self.threads).try_for_each(run))
+        let portion = self.portion(count);
+        let portions = (0..count).step_by(portion);
+        self.share(portions, |start| {
+            (start..count.min(start + portion)).try_for_each(|i| {
+                self.check()?;
+                item(i)
+            })
+        })
     }
 
     /// The results of `item` for each of `0..count`, in order.
@@ -193,23 +150,23 @@ impl<'a> Workers<'a> {
         count: usize,
         item: impl Fn(usize) -> Result<R> + Sync,
     ) -> Result<Vec<R>> {
-        let run = |i: usize| {
-            self.check()?;
-            item(i)
-        };
-        if self.threads == 1 || count <= 1 {
-            return (0..count).map(run).collect();
-        }
-        pool_of(self.threads)?.install(|| fine(count, self.threads).map(run).collect())
+        let mut results = Vec::from_iter((0..count).map(|_| None));
+        self.for_each_piece(&mut results, 1, |i, result| {
+            result[0] = Some(item(i)?);
+            Ok(())
+        })?;
+        Ok(results.into_iter().flatten().collect())
     }
 
     /// Sorts, on all threads; equal values must be the same ones.
     pub fn sort<T: Ord + Send>(&self, data: &mut [T]) -> Result<()> {
-        if self.threads == 1 {
-            data.sort_unstable();
-            return Ok(());
-        }
-        pool_of(self.threads)?.install(|| data.par_sort_unstable());
+        let share = data.len().div_ceil(self.threads);
+        self.for_each_piece(data, share, |_, piece| {
+            piece.sort_unstable();
+            Ok(())
+        })?;
+        // Merges what is in order already.
+        data.sort();
         Ok(())
     }
 
@@ -222,22 +179,46 @@ impl<'a> Workers<'a> {
         item: impl Fn(usize, &mut [T]) -> Result<()> + Sync,
     ) -> Result<()> {
         let size = size.max(1);
-        let run = |(i, piece): (usize, &mut [T])| {
-            self.check()?;
-            item(i, piece)
-        };
-        if self.threads == 1 || data.len() <= size {
-            return data.chunks_mut(size).enumerate().try_for_each(run);
-        }
-        pool_of(self.threads)?.install(|| data.par_chunks_mut(size).enumerate().try_for_each(run))
+        let portion = self.portion(data.len().div_ceil(size));
+        let portions = data.chunks_mut(size.saturating_mul(portion)).enumerate();
+        self.share(portions, |(i, values)| {
+            for (j, piece) in values.chunks_mut(size).enumerate() {
+                self.check()?;
+                item(i * portion + j, piece)?;
+            }
+            Ok(())
+        })
     }
-}
 
-/// Items in small portions: what a thread has begun is not shared any more, and at the
-/// end the others would wait for it.
-fn fine(count: usize, threads: usize) -> impl IndexedParallelIterator<Item = usize> {
-    let portion = count / (128 * threads);
-    (0..count).into_par_iter().with_max_len(portion.max(1))
+    /// Items that a thread takes at a time. Few: at the end the others wait for the last ones.
+    fn portion(&self, count: usize) -> usize {
+        (count / (128 * self.threads)).max(1)
+    }
+
+    /// Calls `item` for each of `portions`, on all threads; the first failure ends it.
+    fn share<P: Send>(
+        &self,
+        mut portions: impl ExactSizeIterator<Item = P> + Send,
+        item: impl Fn(P) -> Result<()> + Sync,
+    ) -> Result<()> {
+        if self.threads == 1 || portions.len() <= 1 {
+            return portions.try_for_each(item);
+        }
+        let helpers = self.threads.min(portions.len()) - 1;
+        let left = Mutex::new((Some(portions), Ok(())));
+        let lock = || left.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = || lock().0.as_mut()?.next();
+        team::together(helpers, &|| {
+            while let Some(portion) = next() {
+                if let Err(error) = item(portion) {
+                    let (portions, outcome) = &mut *lock();
+                    *portions = None;
+                    *outcome = std::mem::replace(outcome, Ok(())).and(Err(error));
+                }
+            }
+        })?;
+        left.into_inner().unwrap_or_else(PoisonError::into_inner).1
+    }
 }
 
 #[cfg(test)]
@@ -302,6 +283,41 @@ mod tests {
                 });
             }
         });
+    }
+
+    #[test]
+    fn a_busy_helper_keeps_no_other_caller_waiting() {
+        let (busy, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                Workers::of(2).for_each(2, |_| {
+                    busy.fetch_add(1, Ordering::Relaxed);
+                    while !over.load(Ordering::Relaxed) {
+                        std::thread::yield_now();
+                    }
+                    Ok(())
+                })
+            });
+            while busy.load(Ordering::Relaxed) < 2 {
+                std::thread::yield_now();
+            }
+            for _ in 0..200 {
+                let got = Workers::of(2).map(100, Ok).unwrap();
+                assert_eq!(got, Vec::from_iter(0..100));
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+    }
+
+    #[test]
+    fn sorting_on_several_threads_is_sorting() {
+        for count in [0, 1, 2, 5, 1000] {
+            let mut data: Vec<u64> = (0..count).map(|i| i * 7919 % 1009).collect();
+            let mut want = data.clone();
+            want.sort_unstable();
+            Workers::of(3).sort(&mut data).unwrap();
+            assert_eq!(data, want);
+        }
     }
 
     #[test]
