@@ -29,7 +29,7 @@ use super::repair::Repair;
 use crate::index::candidate::Candidate;
 
 /// A batch is at most this part of the graph it searches, so that a row misses few neighbours.
-const SHARE: usize = 64;
+const SHARE: usize = 32;
 
 /// And at most this many rows, for each compares with half of them.
 const MAX_BATCH: usize = 256;
@@ -50,6 +50,10 @@ pub struct Adding<'a> {
     /// The rows' numbers, until the change is made.
     added: Range<usize>,
     replaces: bool,
+    /// A batch's edges back, in [`PARTS`]: all that lead to one target in the same.
+    edges: Vec<Vec<Incoming>>,
+    /// What the last batch has written, for the next one to write into.
+    written: Vec<Merged>,
     stage: Stage,
 }
 
@@ -62,8 +66,8 @@ enum Stage {
     Code,
     /// Rows from here on are to be linked.
     Link(usize),
-    /// A batch has chosen its links; their targets are to choose among these edges.
-    Merge(Range<usize>, Vec<Vec<Incoming>>),
+    /// A batch has chosen its links; their targets are to choose among the edges back.
+    Merge(Range<usize>),
     Guard(guard::Round),
     /// Rows that going made hard to find.
     Mend(guard::Round),
@@ -124,6 +128,8 @@ impl<'a> Adding<'a> {
             ids: Vec::new(),
             added: 0..0,
             replaces: false,
+            edges: vec![Vec::new(); PARTS],
+            written: Vec::new(),
             stage: Stage::Admit,
         }
     }
@@ -180,7 +186,11 @@ impl Change<Hnsw> for Adding<'_> {
             Stage::Append(start) => Kind::Append(*start..self.added.end.min(*start + flat::CHUNK)),
             Stage::Code => Kind::Code(index.rows.recode(workers)?),
             &mut Stage::Link(start) => self.plan_batch(index, start, workers)?,
-            Stage::Merge(_, incoming) => Kind::Merge(index.plan_merges(incoming, workers)?),
+            Stage::Merge(_) => {
+                let mut merged = take(&mut self.written);
+                index.plan_merges(&mut self.edges, &mut merged, workers)?;
+                Kind::Merge(merged)
+            }
             Stage::Guard(round) => match round.plan(index, workers)? {
                 Some(seen) => Kind::Guard(seen),
                 None => Kind::Commit(match self.replaces {
@@ -231,12 +241,13 @@ impl Change<Hnsw> for Adding<'_> {
                 self.stage = self.next_batch(self.added.start);
             }
             Kind::Link(batch, plans) => {
-                let incoming = index.set_plans(batch.clone(), plans);
-                self.stage = Stage::Merge(batch.clone(), incoming);
+                index.set_plans(batch.clone(), plans, &mut self.edges);
+                self.stage = Stage::Merge(batch.clone());
             }
             Kind::Merge(merged) => {
                 merged.iter().for_each(|merged| merged.write(index));
-                if let Stage::Merge(batch, _) = &self.stage {
+                self.written = take(merged);
+                if let Stage::Merge(batch) = &self.stage {
                     index.raise_entry(batch.clone());
                     self.stage = self.next_batch(batch.end);
                 }
@@ -288,19 +299,19 @@ impl Hnsw {
         crate::index::shared::make(self, Adding::new(vectors, ids), workers)
     }
 
-    /// Gives a batch its own links, and its rows their places in the spanning tree. Returns the
-    /// edges back in [`PARTS`], all that lead to one target in the same.
-    fn set_plans(&mut self, batch: Range<usize>, plans: &mut [Plan]) -> Vec<Vec<Incoming>> {
+    /// Gives a batch its own links, and its rows their places in the spanning tree. Writes the
+    /// edges back.
+    fn set_plans(&mut self, batch: Range<usize>, plans: &mut [Plan], edges: &mut [Vec<Incoming>]) {
         for (node, plan) in batch.clone().zip(plans.iter_mut()) {
             self.plant(node as u32, plan, batch.start as u32);
         }
-        let mut incoming = vec![Vec::new(); PARTS];
+        edges.iter_mut().for_each(Vec::clear);
         for (node, plan) in batch.zip(plans.iter()) {
             for (level, links) in (0..).zip(&plan.links) {
                 let links_of = links.iter().map(|link| link.node());
                 self.graph.set(level, node as u32, links_of);
                 for link in links {
-                    incoming[link.node() as usize % PARTS].push(Incoming {
+                    edges[link.node() as usize % PARTS].push(Incoming {
                         level,
                         target: link.node(),
                         source: Candidate::new(link.distance(), node as u32),
@@ -309,34 +320,43 @@ impl Hnsw {
                 }
             }
         }
-        incoming
     }
 
     /// The links of all rows to which new edges lead.
     fn plan_merges(
         &self,
-        incoming: &mut [Vec<Incoming>],
+        edges: &mut [Vec<Incoming>],
+        merged: &mut Vec<Merged>,
         workers: &Workers<'_>,
-    ) -> Result<Vec<Merged>> {
-        let mut merged: Vec<Merged> = incoming.iter().map(|_| Merged::default()).collect();
-        let mut parts: Vec<_> = incoming.iter_mut().zip(&mut merged).collect();
+    ) -> Result<()> {
+        merged.resize_with(edges.len(), Merged::default);
+        let mut parts: Vec<_> = edges.iter_mut().zip(merged).collect();
         workers.for_each_piece(&mut parts, 1, |_, part| {
             let (edges, merged) = &mut part[0];
-            edges.sort_unstable();
-            let target = |edge: &Incoming| (edge.level, edge.target);
-            self.scratches.with(|scratch| {
-                for group in edges.chunk_by(|a, b| target(a) == target(b)) {
-                    let Incoming { level, target, .. } = group[0];
-                    let sources: Vec<Candidate> = group.iter().map(|edge| edge.source).collect();
-                    let exact = group.iter().any(|edge| edge.exact);
-                    let links = self.merge(level, target, &sources, exact, &mut scratch.measure);
-                    merged.links.extend(links);
-                    merged.lists.push((level, target, merged.links.len()));
-                }
-            });
+            // Apart from its neighbours, which other threads write to.
+            let mut own = take(*merged);
+            self.plan_part(edges, &mut own);
+            **merged = own;
             Ok(())
-        })?;
-        Ok(merged)
+        })
+    }
+
+    /// The links of the rows to which some edges lead.
+    fn plan_part(&self, edges: &mut [Incoming], merged: &mut Merged) {
+        edges.sort_unstable();
+        merged.lists.clear();
+        merged.links.clear();
+        let target = |edge: &Incoming| (edge.level, edge.target);
+        self.scratches.with(|scratch| {
+            for group in edges.chunk_by(|a, b| target(a) == target(b)) {
+                let Incoming { level, target, .. } = group[0];
+                let sources = group.iter().map(|edge| edge.source.node());
+                let exact = group.iter().any(|edge| edge.exact);
+                let (links, measure) = (&mut merged.links, &mut scratch.measure);
+                self.merge((level, target), sources, exact, measure, links);
+                merged.lists.push((level, target, merged.links.len()));
+            }
+        });
     }
 
     /// Searches start at the first of these rows that is on a higher level than all before.

@@ -125,12 +125,13 @@ impl Hnsw {
         if self.graph.links(0, guard.node()).contains(&row) {
             return;
         }
-        let source = Candidate::new(guard.distance(), row);
         self.graph.set_guard(row, guard.node());
         if let Some(journal) = journal {
             journal.note(&self.graph, 0, guard.node());
         }
-        let links = self.merge(0, guard.node(), &[source], false, &mut Measure::default());
+        let (mut links, mut measure) = (Vec::new(), Measure::default());
+        let source = std::iter::once(row);
+        self.merge((0, guard.node()), source, false, &mut measure, &mut links);
         self.graph.set(0, guard.node(), links.into_iter());
     }
 }

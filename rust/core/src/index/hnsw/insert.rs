@@ -21,6 +21,8 @@ pub(super) struct Plan {
     pub links: Vec<Vec<Candidate>>,
     /// Whether distances are those of the vectors though there are codes.
     pub exact: bool,
+    /// Whether the nearest of them is a copy of the row.
+    copies: bool,
 }
 
 /// An edge to be added to an older row.
@@ -52,24 +54,28 @@ impl Hnsw {
     ///
     /// Where codes do not tell the rows around it apart, this is done in full precision.
     pub(super) fn plan(&self, node: usize, linked: usize) -> Plan {
-        let plan = self.plan_by(false, node, linked);
-        plan.unwrap_or_else(|| Plan {
-            links: self
-                .plan_by(true, node, linked)
-                .map(|plan| plan.links)
-                .unwrap_or_default(),
-            exact: true,
-        })
+        let by_codes = self.links_by(false, node, linked);
+        let exact = by_codes.is_none();
+        let links = by_codes
+            .or_else(|| self.links_by(true, node, linked))
+            .unwrap_or_default();
+        let nearest = links.first().and_then(|links| links.first());
+        Plan {
+            copies: nearest.is_some_and(|link| self.walk().equal(link.node(), node as u32)),
+            links,
+            exact,
+        }
     }
 
-    /// None where codes do not tell the rows around it apart and `exact` is not asked for.
-    fn plan_by(&self, exact: bool, node: usize, linked: usize) -> Option<Plan> {
+    /// Level by level from 0. None where codes do not tell the rows around it apart and `exact` is
+    /// not asked for.
+    fn links_by(&self, exact: bool, node: usize, linked: usize) -> Option<Vec<Vec<Candidate>>> {
         let own = self.graph.level(node as u32);
         let ef = self.params().ef_construction;
         let mut buffer = Vec::new();
         let query = self.rows.view(node, &mut buffer);
         let mates: Vec<u32> = (linked as u32..node as u32).collect();
-        let mut plan = vec![Vec::new(); usize::from(own) + 1];
+        let mut links = vec![Vec::new(); usize::from(own) + 1];
         self.scratches.with(|scratch| {
             let measure = &mut scratch.measure;
             let mates = measure.sorted(&self.rows, exact, node as u32, &mates);
@@ -112,9 +118,9 @@ impl Hnsw {
                     exact,
                 };
                 let measure = &mut scratch.measure;
-                plan[usize::from(level)] = select(&self.rows, &found, choice, measure, |_| false);
+                links[usize::from(level)] = select(&self.rows, &found, choice, measure, |_| false);
             }
-            Some(Plan { links: plan, exact })
+            Some(links)
         })
     }
 
@@ -127,7 +133,7 @@ impl Hnsw {
         };
         let is_copy = |other: u32| self.walk().equal(other, node);
         let graph = &self.graph;
-        let copies = is_copy(nearest.node());
+        let copies = plan.copies;
         let linked = plan.links[0].iter().map(|link| link.node());
         let mut parent = linked
             .clone()
@@ -161,29 +167,29 @@ impl Hnsw {
         }
     }
 
-    /// A row's links after `sources` have been offered. Distances are taken anew, so that all are of
-    /// one kind: by codes or `exact`.
+    /// Appends a row's links after `sources` have been offered to `merged`. Distances are taken
+    /// anew, so that all are of one kind: by codes or `exact`.
     pub(super) fn merge(
         &self,
-        level: u8,
-        target: u32,
-        sources: &[Candidate],
+        (level, target): (u8, u32),
+        sources: impl Iterator<Item = u32>,
         exact: bool,
         measure: &mut Measure,
-    ) -> Vec<u32> {
+        merged: &mut Vec<u32>,
+    ) {
         let links = self.graph.links(level, target);
         let capacity = self.params().capacity(level);
-        if links.len() + sources.len() <= capacity {
-            let sources = sources.iter().map(|source| source.node());
-            return links.iter().copied().chain(sources).collect();
+        let start = merged.len();
+        merged.extend(links.iter().copied().chain(sources));
+        let offered = &merged[start..];
+        if offered.len() <= capacity {
+            return;
         }
-        let sources = sources.iter().map(|source| source.node());
-        let offered: Vec<u32> = links.iter().copied().chain(sources).collect();
-        for &link in &offered {
+        for &link in offered {
             self.rows.ask_for_code(link as usize);
         }
-        let distances = measure.distances(&self.rows, exact, target, &offered);
-        let pairs = distances.iter().zip(&offered);
+        let distances = measure.distances(&self.rows, exact, target, offered);
+        let pairs = distances.iter().zip(offered);
         let mut candidates: Vec<Candidate> = pairs
             .map(|(&distance, &other)| Candidate::new(distance, other))
             .collect();
@@ -194,14 +200,13 @@ impl Hnsw {
             exact,
         };
         let (old, new) = candidates.split_at(links.len());
-        if let Some(chosen) = select_again(&self.rows, old, new, choice, measure, kept) {
-            return chosen.into_iter().map(Candidate::node).collect();
-        }
-        candidates.sort_unstable();
-        select(&self.rows, &candidates, choice, measure, kept)
-            .into_iter()
-            .map(Candidate::node)
-            .collect()
+        let chosen =
+            select_again(&self.rows, old, new, choice, measure, kept).unwrap_or_else(|| {
+                candidates.sort_unstable();
+                select(&self.rows, &candidates, choice, measure, kept)
+            });
+        merged.truncate(start);
+        merged.extend(chosen.into_iter().map(Candidate::node));
     }
 }
 

@@ -113,7 +113,7 @@ mod tests {
             while let Some(mut step) = adding.plan(&index, &workers).unwrap() {
                 adding.apply(&mut index, &mut step).unwrap();
                 steps += 1;
-                if index.rows.has_pending() && steps % 16 == 0 {
+                if index.rows.has_pending() && steps % 8 == 0 {
                     looked += 1;
                     for (ef, before) in [K, 32].into_iter().zip(before) {
                         let during = found(&index, &exact, &queries, ef);

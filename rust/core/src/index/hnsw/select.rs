@@ -189,9 +189,11 @@ pub fn select_again(
         return None;
     }
     let (mut chosen, mut pruned) = (first.to_vec(), rest.to_vec());
+    let mut numbers = Vec::with_capacity(links.len() + new.len());
     for &candidate in new {
         let place = chosen.partition_point(|&other| other < candidate);
-        let numbers: Vec<u32> = chosen.iter().map(|other| other.node()).collect();
+        numbers.clear();
+        numbers.extend(chosen.iter().map(|other| other.node()));
         let distances = measure.distances(rows, choice.exact, candidate.node(), &numbers);
         let (before, after) = distances.split_at(place);
         let mut earlier = before.iter().zip(&chosen);
