@@ -160,6 +160,10 @@ impl<'a> Workers<'a> {
 
     /// Sorts, on all threads; equal values must be the same ones.
     pub fn sort<T: Ord + Send>(&self, data: &mut [T]) -> Result<()> {
+        if self.threads == 1 {
+            data.sort_unstable();
+            return Ok(());
+        }
         let share = data.len().div_ceil(self.threads);
         self.for_each_piece(data, share, |_, piece| {
             piece.sort_unstable();
@@ -204,11 +208,11 @@ impl<'a> Workers<'a> {
         if self.threads == 1 || portions.len() <= 1 {
             return portions.try_for_each(item);
         }
-        let helpers = self.threads.min(portions.len()) - 1;
+        let wanted = self.threads.min(portions.len()) - 1;
         let left = Mutex::new((Some(portions), Ok(())));
         let lock = || left.lock().unwrap_or_else(PoisonError::into_inner);
         let next = || lock().0.as_mut()?.next();
-        team::together(helpers, &|| {
+        team::together(self.threads - 1, wanted, &|| {
             while let Some(portion) = next() {
                 if let Err(error) = item(portion) {
                     let (portions, outcome) = &mut *lock();
@@ -285,27 +289,55 @@ mod tests {
         });
     }
 
+    /// Keeps two threads busy until `over`, once they both are.
+    fn busy<'scope>(scope: &'scope std::thread::Scope<'scope, '_>, over: &'scope AtomicBool) {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        scope.spawn(move || {
+            let sender = Mutex::new(sender);
+            Workers::of(2).for_each(2, |_| {
+                sender.lock().unwrap().send(()).unwrap();
+                wait(|| over.load(Ordering::Relaxed));
+                Ok(())
+            })
+        });
+        (0..2).for_each(|_| receiver.recv().unwrap());
+    }
+
+    fn wait(done: impl Fn() -> bool) {
+        while !done() {
+            std::thread::yield_now();
+        }
+    }
+
     #[test]
     fn a_busy_helper_keeps_no_other_caller_waiting() {
-        let (busy, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            scope.spawn(|| {
-                Workers::of(2).for_each(2, |_| {
-                    busy.fetch_add(1, Ordering::Relaxed);
-                    while !over.load(Ordering::Relaxed) {
-                        std::thread::yield_now();
-                    }
-                    Ok(())
-                })
-            });
-            while busy.load(Ordering::Relaxed) < 2 {
-                std::thread::yield_now();
-            }
+            busy(scope, &over);
             for _ in 0..200 {
                 let got = Workers::of(2).map(100, Ok).unwrap();
                 assert_eq!(got, Vec::from_iter(0..100));
             }
             over.store(true, Ordering::Relaxed);
+        });
+    }
+
+    #[test]
+    fn a_helper_joins_work_begun_while_it_was_busy() {
+        let (over, here) = (AtomicBool::new(false), std::thread::current().id());
+        let joined = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            busy(scope, &over);
+            Workers::of(2)
+                .for_each(100, |_| {
+                    over.store(true, Ordering::Relaxed);
+                    match std::thread::current().id() == here {
+                        true => wait(|| joined.load(Ordering::Relaxed)),
+                        false => joined.store(true, Ordering::Relaxed),
+                    }
+                    Ok(())
+                })
+                .unwrap();
         });
     }
 

@@ -1,12 +1,12 @@
 //! Threads of the package's own that help a caller with its work.
 //!
-//! The caller works too, and waits only for helpers that have begun. One that is busy with another
-//! caller's work, or slow to wake, finds this work done and goes; so sharing work never makes it
-//! wait in a queue. A thread that waits takes up nothing else meanwhile: what it holds locked
-//! cannot be asked for by work that it runs itself.
+//! The caller works too, and waits only for helpers that are at it: whoever is busy with another
+//! caller's work, or slow to wake, comes later or not at all. So sharing work never makes it wait
+//! in a queue. A thread that waits takes up nothing else meanwhile: what it holds locked cannot be
+//! asked for by work that it runs itself.
 //!
 //! Never rayon's global pool: a child made by `fork` inherits its locks but not its threads and
-//! would wait for ever. Pools are kept by process id instead, so a child starts its own.
+//! would wait for ever. Teams are kept by process id instead, so a child starts its own.
 
 use std::any::Any;
 use std::hint::spin_loop;
@@ -25,56 +25,58 @@ use crate::error::{Error, Result};
 /// most work is a sequence of loops with less than this between them.
 const LINGER: Duration = Duration::from_micros(200);
 
-/// Calls that threads of a pool have not heard yet, a thread: while all are busy for long, no more
-/// are left for them.
-const UNHEARD: usize = 64;
+/// Looks at what is waited for before others are let run in between.
+const LOOKS: usize = 64;
 
-struct Pool {
+/// Helpers, and the work that they may join.
+struct Team {
     process: u32,
     threads: ThreadPool,
     desk: Mutex<Desk>,
-    /// How many calls lie on the desk, to be seen without its lock.
-    calls: AtomicUsize,
+    /// How many calls are on the desk, to be seen without its lock.
+    open: AtomicUsize,
 }
 
 #[derive(Default)]
 struct Desk {
-    /// Helpers that wait for a call, less the calls that lie here for them.
-    lingering: usize,
-    calls: Vec<Arc<Call>>,
-    unheard: usize,
+    /// Work that may be joined, each with how many more helpers it can use.
+    calls: Vec<(Arc<Call>, usize)>,
+    /// Helpers that are awake for this desk.
+    awake: usize,
+    /// Those of them that have nothing to do.
+    idle: usize,
 }
 
-/// Pools by their number of threads. One is never freed: there are few, and one inherited
-/// through `fork` has no threads that could be joined.
-static POOLS: [AtomicPtr<Pool>; MAX_THREADS] =
+/// Teams by their number of helpers. One is never freed: there are few, and one inherited through
+/// `fork` has no threads that could be joined.
+static TEAMS: [AtomicPtr<Team>; MAX_THREADS] =
     [const { AtomicPtr::new(std::ptr::null_mut()) }; MAX_THREADS];
 
-fn pool_of(threads: usize) -> Result<&'static Pool> {
-    let slot = &POOLS[threads];
+fn team_of(helpers: usize) -> Result<&'static Team> {
+    let slot = &TEAMS[helpers];
     let process = std::process::id();
     let current = slot.load(Ordering::Acquire);
-    // SAFETY: pools are leaked boxes, so a non-null pointer stays valid.
-    if let Some(pool) = unsafe { current.as_ref() }
-        && pool.process == process
+    // SAFETY: teams are leaked boxes, so a non-null pointer stays valid.
+    if let Some(team) = unsafe { current.as_ref() }
+        && team.process == process
     {
-        return Ok(pool);
+        return Ok(team);
     }
-    let fresh = Box::into_raw(Box::new(Pool {
+    let fresh = Box::into_raw(Box::new(Team {
         process,
         threads: ThreadPoolBuilder::new()
-            .num_threads(threads)
+            .num_threads(helpers)
             .thread_name(|i| format!("ruvector-{i}"))
             .build()
             .map_err(|error| Error::Io(std::io::Error::other(error)))?,
         desk: Mutex::default(),
-        calls: AtomicUsize::new(0),
+        open: AtomicUsize::new(0),
     }));
     match slot.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire) {
         // SAFETY: `fresh` was just leaked and is never freed.
         Ok(_) => Ok(unsafe { &*fresh }),
         Err(winner) => {
-            // SAFETY: `fresh` was never shared; `winner` is a leaked pool of this process.
+            // SAFETY: `fresh` was never shared; `winner` is a leaked team of this process.
             unsafe {
                 drop(Box::from_raw(fresh));
                 Ok(&*winner)
@@ -83,120 +85,152 @@ fn pool_of(threads: usize) -> Result<&'static Pool> {
     }
 }
 
-impl Pool {
+impl Team {
     fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.desk)
     }
 
-    /// Gives a call to a helper that lingers, or else to the next one that is free.
-    fn ask(&'static self, call: Arc<Call>) {
+    /// Tells helpers what they may join, and wakes as many as are missing.
+    fn open(&'static self, call: &Arc<Call>, wanted: usize) {
         let mut desk = self.desk();
-        if desk.lingering > 0 {
-            desk.lingering -= 1;
-            desk.calls.push(call);
-            self.calls.store(desk.calls.len(), Ordering::Release);
-        } else if desk.unheard < UNHEARD * self.threads.current_num_threads() {
-            desk.unheard += 1;
-            drop(desk);
-            self.threads.spawn(move || {
-                self.desk().unheard -= 1;
-                let mut next = Some(call);
-                while let Some(call) = next {
-                    call.help();
-                    next = self.linger();
+        desk.calls.push((Arc::clone(call), wanted));
+        self.open.store(desk.calls.len(), Ordering::Release);
+        let wanted: usize = desk.calls.iter().map(|(_, wanted)| wanted).sum();
+        let asleep = self.threads.current_num_threads() - desk.awake;
+        let missing = wanted.saturating_sub(desk.idle).min(asleep);
+        desk.awake += missing;
+        drop(desk);
+        for _ in 0..missing {
+            self.threads.spawn(|| self.serve());
+        }
+    }
+
+    /// Lets nobody join any more and waits for those at work.
+    fn close(&self, call: &Arc<Call>) {
+        let mut desk = self.desk();
+        desk.calls.retain(|(other, _)| !Arc::ptr_eq(other, call));
+        self.open.store(desk.calls.len(), Ordering::Release);
+        drop(desk);
+        let done = || call.helpers.load(Ordering::Acquire) == 0;
+        watch(Instant::now() + LINGER, done);
+        while !done() {
+            thread::park();
+        }
+    }
+
+    /// A helper's life from waking up until there has been nothing to do for [`LINGER`].
+    fn serve(&self) {
+        let mut until = Instant::now() + LINGER;
+        let mut desk = self.desk();
+        loop {
+            if let Some((call, wanted)) = desk.calls.first_mut() {
+                let call = Arc::clone(call);
+                call.helpers.fetch_add(1, Ordering::Relaxed);
+                *wanted -= 1;
+                if *wanted == 0 {
+                    desk.calls.remove(0);
+                    self.open.store(desk.calls.len(), Ordering::Release);
                 }
-            });
+                drop(desk);
+                call.help();
+                until = Instant::now() + LINGER;
+                desk = self.desk();
+                continue;
+            }
+            desk.idle += 1;
+            drop(desk);
+            let came = watch(until, || self.open.load(Ordering::Acquire) > 0);
+            desk = self.desk();
+            desk.idle -= 1;
+            if !came && desk.calls.is_empty() {
+                desk.awake -= 1;
+                return;
+            }
         }
-    }
-
-    /// The next call, if one comes soon.
-    fn linger(&self) -> Option<Arc<Call>> {
-        self.desk().lingering += 1;
-        watch(|| self.calls.load(Ordering::Acquire) > 0);
-        let mut desk = self.desk();
-        let call = desk.calls.pop();
-        match call {
-            Some(_) => self.calls.store(desk.calls.len(), Ordering::Release),
-            None => desk.lingering -= 1,
-        }
-        call
     }
 }
 
-/// Returns when `done` is true, or after [`LINGER`].
-fn watch(done: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !done() && begun.elapsed() < LINGER {
-        spin_loop();
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits for `done`, but not longer than `until`; whether it came.
+fn watch(until: Instant, done: impl Fn() -> bool) -> bool {
+    loop {
+        for _ in 0..LOOKS {
+            if done() {
+                return true;
+            }
+            spin_loop();
+        }
+        if Instant::now() >= until {
+            return false;
+        }
+        thread::yield_now();
     }
 }
 
 /// What a caller and its helpers know of one another.
 struct Call {
-    /// Valid for helpers at work.
-    work: &'static (dyn Fn() + Sync),
-    /// How many helpers are at work, and [`CLOSED`] when no other may begin.
-    state: AtomicUsize,
+    /// Valid while a helper is counted.
+    work: *const (dyn Fn() + Sync),
+    /// How many helpers are at work. More come only while the call is on the desk.
+    helpers: AtomicUsize,
     caller: Thread,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
-const CLOSED: usize = 1 << (usize::BITS - 1);
+// SAFETY: what `work` points to may be shared, and is reached through shared references alone.
+unsafe impl Send for Call {}
+// SAFETY: the same.
+unsafe impl Sync for Call {}
 
 impl Call {
-    /// Takes part, unless the work is done.
+    /// What a helper that has been counted does.
     fn help(&self) {
-        let enter = |state| (state & CLOSED == 0).then_some(state + 1);
-        let entered = self
-            .state
-            .fetch_update(Ordering::Acquire, Ordering::Relaxed, enter);
-        if entered.is_err() {
-            return;
+        // SAFETY: this helper is counted, so the caller still waits in `close`, or will.
+        let work = unsafe { &*self.work };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+            lock(&self.panic).get_or_insert(panic);
         }
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(self.work)) {
-            *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
-        }
-        if self.state.fetch_sub(1, Ordering::Release) == CLOSED + 1 {
+        if self.helpers.fetch_sub(1, Ordering::Release) == 1 {
             self.caller.unpark();
         }
     }
+}
 
-    /// Lets no helper begin any more and waits for the others; returns what one panicked with.
-    fn close(&self) -> Option<Box<dyn Any + Send>> {
-        self.state.fetch_or(CLOSED, Ordering::Relaxed);
-        let left = || self.state.load(Ordering::Acquire) == CLOSED;
-        watch(left);
-        while !left() {
-            thread::park();
-        }
-        self.panic
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+/// Closes a call even if the caller panics.
+struct Closing<'a> {
+    team: &'static Team,
+    call: &'a Arc<Call>,
+}
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.team.close(self.call);
     }
 }
 
-/// Runs `work` on this thread and, as far as they come in time, on `helpers` others at once.
-///
-/// When it returns here, nothing may be left that another thread could begin.
-pub(super) fn together(helpers: usize, work: &(dyn Fn() + Sync)) -> Result<()> {
-    let pool = pool_of(helpers)?;
-    // SAFETY: only the lifetime changes. Helpers use the reference between entering an open call
-    // and leaving it; `close` returns when none is there and none can enter, and nothing between
-    // here and there returns or unwinds.
-    let work: &'static (dyn Fn() + Sync) = unsafe { std::mem::transmute(work) };
+/// Runs `work` on this thread and meanwhile on up to `wanted` of a team's `helpers` too.
+pub(super) fn together(helpers: usize, wanted: usize, work: &(dyn Fn() + Sync)) -> Result<()> {
+    let team = team_of(helpers)?;
+    let shared: *const (dyn Fn() + Sync + '_) = work;
     let call = Arc::new(Call {
-        work,
-        state: AtomicUsize::new(0),
+        // SAFETY: only the lifetime changes. Helpers reach it while they are counted, and
+        // `Closing` returns when none is and none can be any more.
+        work: unsafe {
+            std::mem::transmute::<*const (dyn Fn() + Sync + '_), *const (dyn Fn() + Sync)>(shared)
+        },
+        helpers: AtomicUsize::new(0),
         caller: thread::current(),
         panic: Mutex::new(None),
     });
-    for _ in 0..helpers {
-        pool.ask(Arc::clone(&call));
-    }
-    let own = catch_unwind(AssertUnwindSafe(work));
-    let theirs = call.close();
-    match own.err().or(theirs) {
+    let closing = Closing { team, call: &call };
+    team.open(&call, wanted);
+    work();
+    drop(closing);
+    let panic = lock(&call.panic).take();
+    match panic {
         Some(panic) => resume_unwind(panic),
         None => Ok(()),
     }

@@ -29,8 +29,9 @@ const PROBES: usize = 256;
 const NEAREST: usize = 10;
 
 /// What share of the nearest by code must be truly among the nearest for a projection to be taken.
-/// Fewer values cost less a row and make walks keep more rows in view; Fashion-MNIST's walks were
-/// about as fast with .966 (248 values) as with .977 (376), and slower with .947 (184).
+/// Fewer values cost less a row and make walks keep more rows in view. On Fashion-MNIST 248 values
+/// keep about .96, a little more or less by the directions drawn; walks over them were as fast as
+/// over 312 or 376 (.977), and slower over 184 (.947).
 const PROJECTION_KEEPS: f64 = 0.955;
 
 /// And what share without a projection for codes to be used at all.
@@ -88,12 +89,36 @@ pub fn train(
     let mean: Vec<f32> = mean.iter().map(|sum| (sum / count as f64) as f32).collect();
     let probe = Probe::new(space, &sample, count, workers)?;
 
-    let centred = centred(&sample, count, &mean, workers)?;
-    let rows = Strided::rows(&centred, count, dim);
-    let widest = lines_of(dim);
+    if let Some(codec) = projection(space, &sample, &mean, &probe, workers)? {
+        return Ok(Plan::Coded(codec));
+    }
+    let codec = Codec::new(mean, None, space.metric);
+    if vectors.are_packed() && codec.lines > MOST_BESIDE_PACKED {
+        return Ok(Plan::Exact);
+    }
+    Ok(match probe.suits(&codec, space, &sample, workers)? {
+        true => Plan::Coded(codec),
+        false => Plan::Exact,
+    })
+}
+
+/// The narrowest codec with a projection that keeps the neighbours of the sample.
+fn projection(
+    space: &Space,
+    sample: &Lines,
+    mean: &[f32],
+    probe: &Probe,
+    workers: &Workers<'_>,
+) -> Result<Option<Codec>> {
+    let dim = space.dim;
+    let fits = |&width: &usize| width < lines_of(dim) && width * LINE < dim + TRAILER;
+    if !WIDTHS.concat().iter().any(fits) {
+        return Ok(None);
+    }
+    let centred = centred(sample, probe.count, mean, workers)?;
+    let rows = Strided::rows(&centred, probe.count, dim);
     for widths in WIDTHS {
-        let widths = widths.iter().copied();
-        let mut widths = widths.filter(|&width| width < widest && width * LINE < dim + TRAILER);
+        let mut widths = widths.iter().copied().filter(fits);
         let Some(most) = widths.clone().next_back() else {
             break;
         };
@@ -105,26 +130,16 @@ pub fn train(
             }
             let values = width * LINE - TRAILER;
             let matrix = rotated(&directions[..values * dim], values, dim, workers)?;
-            let codec = Codec::new(
-                mean.clone(),
-                Some(Projection::new(&matrix, dim)?),
-                space.metric,
-            );
-            let suits = probe.suits(&codec, space, &sample, workers)?;
+            let projection = Some(Projection::new(&matrix, dim)?);
+            let codec = Codec::new(mean.to_vec(), projection, space.metric);
+            let suits = probe.suits(&codec, space, sample, workers)?;
             Ok::<_, Error>(suits.then_some(codec))
         })?;
-        if let Some(codec) = codec {
-            return Ok(Plan::Coded(codec));
+        if codec.is_some() {
+            return Ok(codec);
         }
     }
-    let codec = Codec::new(mean, None, space.metric);
-    if vectors.are_packed() && codec.lines > MOST_BESIDE_PACKED {
-        return Ok(Plan::Exact);
-    }
-    Ok(match probe.suits(&codec, space, &sample, workers)? {
-        true => Plan::Coded(codec),
-        false => Plan::Exact,
-    })
+    Ok(None)
 }
 
 /// Whether a codec keeps the neighbours of the rows `new`, the last ones, too.
