@@ -1,4 +1,4 @@
-"""What issue 3 asks for: floors and aims, each a figure of one data set.
+"""Floors and aims of the index, each a figure of one data set.
 
 A figure is worked out of the results of a data set by `value`; it is None where what it needs was
 not measured. `lower` tells that less is better.

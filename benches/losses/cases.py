@@ -1,4 +1,4 @@
-"""The rows of issue 4's table: sizes, who takes part, floors and aims."""
+"""The rows of the table of losses: sizes, who takes part, floors and aims."""
 
 from typing import NamedTuple
 

@@ -3,8 +3,8 @@
     cd benches && python -m mining.dense [--threads 1,2] [--rounds 3] [--only NAME,…]
 
 Peers that are not installed are left out. One side of a case is one process. Ratios are of
-processor time of one thread (two threads: of wall time), best of the rounds. The table says what
-issue 5 needs at least and what it aims at; memory is what a call takes beyond its input.
+processor time of one thread (two threads: of wall time), best of the rounds. The table gives
+the floor and the aim of each; memory is what a call takes beyond its input.
 """
 
 import argparse

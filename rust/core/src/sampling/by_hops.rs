@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::hops::{Distances, Found, Searchers, TOGETHER, ones};
+use super::bits::ones;
+use super::hops::{Distances, Found, Searchers, TOGETHER};
 use super::shortlist::Shortlist;
 use super::thin::{Draw, thin};
 use crate::batch::check_indices;

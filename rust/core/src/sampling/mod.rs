@@ -1,6 +1,7 @@
 //! Pairs, neighbourhoods and subgraphs drawn from a graph. All return node numbers, never copies
 //! of vectors, and the same ones for any number of threads.
 
+mod bits;
 mod block;
 pub mod by_hops;
 pub mod degree_edges;

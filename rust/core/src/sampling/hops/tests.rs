@@ -49,16 +49,3 @@ fn searches_alone_and_together_find_the_same() {
         }
     }
 }
-
-#[test]
-fn transposing_bits_exchanges_rows_and_columns() {
-    let mut stream = Stream::new(0, 0);
-    let square: [u64; 64] = std::array::from_fn(|_| stream.next_u64());
-    let mut turned = square;
-    transpose(&mut turned);
-    for (i, row) in square.iter().enumerate() {
-        for (j, column) in turned.iter().enumerate() {
-            assert_eq!(row >> j & 1, column >> i & 1);
-        }
-    }
-}
