@@ -124,6 +124,9 @@ def _inbatch_sample(rng: np.random.Generator) -> Sample:
         "negatives": rng.standard_normal((extra, cols)) if rng.integers(2) else None,
     }
     keywords = {"ids": rng.integers(0, 4, rows)} if rng.integers(2) else {}
+    if loss.mode == "oneway" and rng.integers(2):
+        drawn = rows + (0 if inputs["negatives"] is None else extra)
+        keywords["sampling_probabilities"] = rng.uniform(0.01, 1, drawn)
     return Sample(loss, inputs, keywords)
 
 

@@ -189,6 +189,75 @@ def test_gradients_of_several_tiles_equal_differences(mode, temperature):
         np.testing.assert_allclose((ends[0] - ends[1]) / (2 * step), want, rtol=1e-4, atol=1e-4)
 
 
+def _dense(x, y, more, probabilities, taken_out):
+    """Values of pairs from all logits at temperature 0.3, less the logarithms of probabilities."""
+    x, keys = (a / np.linalg.norm(a, axis=1, keepdims=True) for a in (x, np.concatenate([y, more])))
+    logits = x @ keys.T / 0.3 - np.log(probabilities)
+    own = np.diagonal(logits)
+    return np.log(np.exp(np.where(taken_out, -np.inf, logits)).sum(axis=1)) - own
+
+
+@pytest.mark.parametrize("count", [5, 300])
+@pytest.mark.parametrize("extra", [0, 3, 270])
+def test_sampling_probabilities_are_taken_off_the_logits(count, extra):
+    x, y, more = _normal(count, 6), _normal(count, 6), _normal(extra, 6)
+    probabilities = RNG.uniform(1e-3, 1, count + extra)
+    taken_out = np.zeros((count, count + extra), bool)
+    taken_out[2, 1] = taken_out[0, 3] = True
+    exclude = np.r_[0, 1, 1, np.full(count - 2, 2)], np.array([3, 1])
+    loss = InBatchInfoNCELoss(0.3, "none", mode="oneway")
+    options = {"exclude": exclude, "sampling_probabilities": probabilities}
+    values, gradients = loss.value_and_grad(x, y, more, **options)
+    want = _dense(x, y, more, probabilities, taken_out)
+    np.testing.assert_allclose(values, want, rtol=1e-12, atol=1e-13)
+    for k, gradient in enumerate(gradients):
+        direction = _normal(*gradient.shape)
+        ends = []
+        for sign in (1, -1):
+            moved = [x, y, more]
+            moved[k] = moved[k] + sign * 1e-6 * direction
+            ends.append(_dense(*moved, probabilities, taken_out).sum())
+        want = np.sum(gradient * direction)
+        np.testing.assert_allclose((ends[0] - ends[1]) / 2e-6, want, rtol=1e-6, atol=1e-6)
+    # Only their ratios count; equal ones change nothing, and low precision bears small ones.
+    scaled = loss(x, y, more, exclude=exclude, sampling_probabilities=1e-6 * probabilities)
+    np.testing.assert_allclose(scaled, values, rtol=1e-12, atol=1e-13)
+    equal = loss(x, y, more, sampling_probabilities=np.full(count + extra, 0.3))
+    np.testing.assert_allclose(equal, loss(x, y, more), rtol=1e-12, atol=1e-13)
+    single = loss(*(a.astype(np.float32) for a in (x, y, more)), **options)
+    np.testing.assert_allclose(single, values, rtol=2e-5, atol=2e-5)
+
+
+def test_rows_of_a_table_have_sampling_probabilities_too():
+    table, rows = _normal(9, 4), RNG.integers(0, 9, (2, 6))
+    probabilities = RNG.uniform(0.1, 1, 6)
+    loss = InBatchInfoNCELoss(0.2, mode="oneway")
+    value, gradients = loss.value_and_grad(
+        table[rows[0]], table[rows[1]], sampling_probabilities=probabilities
+    )
+    by_number, of_table = loss.value_and_grad_indexed(
+        table, *rows, sampling_probabilities=probabilities
+    )
+    want = np.zeros_like(table)
+    np.add.at(want, rows[0], gradients.anchors)
+    np.add.at(want, rows[1], gradients.positives)
+    np.testing.assert_allclose(by_number, value, rtol=1e-13)
+    np.testing.assert_allclose(of_table.embeddings, want, rtol=1e-12, atol=1e-14)
+
+
+def test_sampling_probabilities_must_be_some():
+    x = _normal(3, 4)
+    loss = InBatchInfoNCELoss(mode="oneway")
+    for wrong in (0.0, -0.5, np.nan, np.inf):
+        with pytest.raises(InvalidArgumentError, match="sampling_probabilities"):
+            loss(x, x, sampling_probabilities=[0.5, wrong, 0.5])
+    with pytest.raises(InvalidArgumentError, match="has 3 entries but there are 5"):
+        loss(x, x, x[:2], sampling_probabilities=np.ones(3))
+    for mode in ("symmetric", "ntxent"):
+        with pytest.raises(InvalidArgumentError, match="mode 'oneway'"):
+            InBatchInfoNCELoss(mode=mode)(x, x, sampling_probabilities=np.ones(3))
+
+
 @pytest.mark.parametrize("loss", [InfoNCELoss(), *(InBatchInfoNCELoss(mode=m) for m in MODES)])
 def test_one_row_without_negatives_is_exactly_zero(loss):
     value, gradients = loss.value_and_grad(_normal(1, 8), _normal(1, 8))

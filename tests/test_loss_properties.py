@@ -11,7 +11,7 @@ NAMES = list(CASES)
 # Inputs whose first axis are the items of a batch, of every loss whose items are no edges.
 ITEMS = {
     "infonce": ("anchors", "positives", "positive_mask"),
-    "inbatch_infonce": ("anchors", "positives", "ids"),
+    "inbatch_infonce": ("anchors", "positives", "ids", "sampling_probabilities"),
     "cca_ssg": ("first", "second"),
     "ewc": ("theta", "theta_star", "fisher"),
     "norm": ("embeddings",),
@@ -61,8 +61,11 @@ def test_permuting_the_items_permutes_their_gradients(name):
         order = rng.permutation(len(next(iter(arrays.values()))))
 
         def moved(given, fields=fields, order=order):
+            # Probabilities go on with those of further negatives.
             return {
-                key: value[order] if key in fields and value is not None else value
+                key: np.concatenate([value[order], value[len(order) :]])
+                if key in fields and value is not None
+                else value
                 for key, value in given.items()
             }
 

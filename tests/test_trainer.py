@@ -1,9 +1,8 @@
-"""Encoders, objectives, the training loop and the recipes."""
-
-import json
+"""Objectives, the training loop and the recipes."""
 
 import numpy as np
 import pytest
+from planted import FEATURES, GRAPH, SMALL, WIDE, planted
 from ruvector import (
     Concat,
     EdgeContrast,
@@ -14,11 +13,8 @@ from ruvector import (
     ViewCorrelation,
 )
 from ruvector.autograd import Variable, add, backward, constant
-from ruvector.encoders import KNNSmoothed, encoder_from_config, knn_smoothed
 from ruvector.errors import (
-    CorruptFileError,
     InvalidArgumentError,
-    InvalidTypeError,
     NotFittedError,
 )
 from ruvector.losses import CCASSGLoss, InBatchInfoNCELoss
@@ -28,30 +24,13 @@ from ruvector.optim import SGD, Adam
 from ruvector.smoothing import as_features
 from ruvector.sparse import CSR
 
-SMALL = SmoothedLinear(dim=6, powers=2, exponent=0.5)
-WIDE = PropagatedLinear(dim=5, powers=2)
-
-
-def _planted(groups=3, size=20, inside=0.3, between=0.02, seed=0):
-    """A graph of groups whose nodes share edges more often, and noisy features of the group."""
-    rng = np.random.default_rng(seed)
-    group = np.repeat(np.arange(groups), size)
-    same = group[:, None] == group
-    drawn = rng.random(same.shape) < np.where(same, inside, between)
-    edges = np.argwhere(np.triu(drawn, 1))
-    features = np.eye(groups)[group] @ rng.standard_normal((groups, 10))
-    features += rng.standard_normal(features.shape)
-    return Graph.from_edges(edges, len(group)), features.astype(np.float32)
-
-
-GRAPH, FEATURES = _planted()
-
 
 def _objectives():
     loss = InBatchInfoNCELoss(0.5, mode="oneway")
     return {
         "edges": EdgeContrast(loss, batch_size=40, folds=2),
         "one-fold": EdgeContrast(loss, batch_size=40, folds=1),
+        "corrected": EdgeContrast(loss, batch_size=40, folds=2, correct_sampling=True),
         "mined": EdgeContrast(
             loss, batch_size=40, folds=2, num_mined=3, miner=HardNegativeMiner("hardest", k=4)
         ),
@@ -60,8 +39,6 @@ def _objectives():
 
 
 OBJECTIVES = _objectives()
-ENCODERS = {"smoothed": SMALL, "magnitude": SmoothedLinear(dim=6, powers=2, magnitude=0.5)}
-ENCODERS |= {"propagated": WIDE}
 
 
 def _trainer(encoder=SMALL, objective=OBJECTIVES["edges"], **options):
@@ -72,188 +49,6 @@ def _bits(trainer):
     weights = trainer.weights
     arrays = [weights[name] for name in sorted(weights)] + [trainer.embed()]
     return [array.tobytes() for array in arrays] + [r.losses for r in trainer.history]
-
-
-def _concat():
-    return Concat((SMALL, WIDE), (1.5, 1.0))
-
-
-# Encoders
-
-
-@pytest.mark.parametrize(
-    "encoder",
-    [
-        SmoothedLinear(),
-        SmoothedLinear(dim=3, powers=1, exponent=0.25, magnitude=0.5),
-        PropagatedLinear(dim=7, powers=0),
-        _concat(),
-        Concat((_concat(), SMALL), (1.0, 2.0)),
-        KNNSmoothed(_concat(), neighbors=3, weight=2.0, powers=1),
-    ],
-)
-def test_an_encoder_comes_back_from_its_config(encoder):
-    config = json.loads(json.dumps(encoder.config()))
-    assert encoder_from_config(config) == encoder
-
-
-def test_an_encoder_of_an_unknown_kind_is_refused():
-    for config in ({"kind": "Transformer"}, {}):
-        with pytest.raises(CorruptFileError):
-            encoder_from_config(config)
-
-
-@pytest.mark.parametrize("form", [np.asarray, CSR.from_dense], ids=["dense", "sparse"])
-@pytest.mark.parametrize("encoder", [*ENCODERS.values(), _concat()], ids=[*ENCODERS, "concat"])
-def test_nodes_that_training_never_saw_are_embedded(encoder, form):
-    matrix = as_features(GRAPH, form(FEATURES))
-    weights = encoder.finish(encoder.initialize(GRAPH, matrix, seed=0), GRAPH, matrix)
-    trained = encoder.embed(weights, GRAPH, form(FEATURES))
-    assert trained.dtype == np.float32
-    alone = Graph.from_edges(np.zeros((0, 2), np.int64), num_nodes=1)
-    new = encoder.embed(weights, alone, form(FEATURES[:1]))
-    assert new.shape == (1, trained.shape[1])
-    assert new.dtype == np.float32
-    assert np.isfinite(new).all()
-    assert new.any()
-    nothing = encoder.embed(weights, alone, form(np.zeros((1, 10), np.float32)))
-    assert np.isfinite(nothing).all()
-    # Beside the training graph, without an edge to it, a node changes nothing.
-    larger = Graph.from_edges(GRAPH.edges, GRAPH.num_nodes + 1)
-    both = encoder.embed(weights, larger, form(np.r_[FEATURES, FEATURES[:1]]))
-    np.testing.assert_allclose(both[:-1], trained, atol=1e-5)
-    np.testing.assert_allclose(both[-1:], new, atol=1e-5)
-
-
-@pytest.mark.parametrize("encoder", [*ENCODERS.values(), _concat()], ids=[*ENCODERS, "concat"])
-def test_features_with_other_columns_are_refused(encoder):
-    matrix = as_features(GRAPH, FEATURES)
-    weights = encoder.initialize(GRAPH, matrix, seed=0)
-    with pytest.raises(InvalidArgumentError, match="9 columns but the model was trained on 10"):
-        encoder.embed(weights, GRAPH, FEATURES[:, :9])
-    with pytest.raises(InvalidArgumentError, match="60 nodes but the model was trained on 10"):
-        encoder.embed(weights, GRAPH)
-
-
-@pytest.mark.parametrize("exact", [True, False], ids=["exact", "index"])
-def test_knn_smoothed_equals_the_dense_reference(exact, monkeypatch):
-    if not exact:
-        monkeypatch.setattr(knn_smoothed, "MAX_EXACT", 1)
-    graph = GRAPH
-    encoder = KNNSmoothed(SMALL, neighbors=6, weight=0.7, powers=3)
-    matrix = as_features(graph, FEATURES)
-    weights = encoder.finish(encoder.initialize(graph, matrix, seed=0), graph, matrix)
-    z = SMALL.embed(SMALL.initialize(graph, matrix, seed=0), graph, FEATURES).astype(np.float64)
-    cosines = z @ z.T
-    np.fill_diagonal(cosines, -2)
-    joined = np.eye(60)
-    assert (graph.degrees < 6).any()
-    assert (graph.degrees > 6).any()
-    for i in range(60):
-        for j in np.argsort(-cosines[i])[: max(6 - graph.degrees[i], 0)]:
-            joined[i, j] = joined[j, i] = max(0.7 * cosines[i, j], 0)
-    root = joined.sum(axis=1) ** -0.5
-    steps = root[:, None] * joined * root
-    want = sum(np.linalg.matrix_power(steps, k) @ z for k in range(4))
-    want /= np.sqrt(np.mean(want**2))
-    np.testing.assert_allclose(encoder.embed(weights, graph, FEATURES), want, atol=1e-5)
-
-
-@pytest.mark.parametrize("exact", [True, False], ids=["exact", "index"])
-def test_knn_smoothed_takes_rows_that_are_zero_or_alike(exact, monkeypatch):
-    if not exact:
-        monkeypatch.setattr(knn_smoothed, "MAX_EXACT", 1)
-    graph = Graph.from_edges([[0, 1], [1, 2]], 30)
-    for features in (np.zeros((30, 2)), np.ones((30, 2)), np.eye(30, 2)):
-        encoder = KNNSmoothed(SmoothedLinear(dim=2), neighbors=3)
-        matrix = as_features(graph, features)
-        weights = encoder.finish(encoder.initialize(graph, matrix, seed=0), graph, matrix)
-        embedded = encoder.embed(weights, graph, features)
-        assert embedded.shape == (30, 2)
-        assert np.isfinite(embedded).all()
-
-
-def test_knn_smoothed_looks_once_for_what_training_ends_with_and_embed_asks_next(monkeypatch):
-    asked = []
-    nearest = knn_smoothed._nearest
-    monkeypatch.setattr(
-        knn_smoothed, "_nearest", lambda z, *rest: asked.append(z) or nearest(z, *rest)
-    )
-    graph = Graph.from_edges([[0, 1], [1, 2], [3, 4]], 20)
-    encoder = KNNSmoothed(SmoothedLinear(dim=4), neighbors=3)
-    matrix = as_features(graph, np.random.default_rng(0).standard_normal((20, 6)))
-    start, other = (encoder.initialize(graph, matrix, seed=seed) for seed in (0, 1))
-    weights = encoder.finish(start, graph, matrix)
-    first = encoder.output(weights, graph, matrix)
-    assert len(asked) == 1
-    assert graph not in knn_smoothed._found
-    np.testing.assert_array_equal(encoder.output(weights, graph, matrix), first)
-    assert len(asked) == 2
-    # Other weights find their own, and so do other settings.
-    moved = {**weights, "part.weight": 1 + other["part.weight"]}
-    assert not np.allclose(encoder.output(moved, graph, matrix), first)
-    KNNSmoothed(SmoothedLinear(dim=4), neighbors=2).output(moved, graph, matrix)
-    assert len(asked) == 4
-
-
-def test_near_nodes_takes_numbers_of_any_length():
-    graph = Graph.from_edges([[0, 1], [1, 2], [3, 4]], 20)
-    z = np.random.default_rng(0).standard_normal((20, 4), dtype=np.float32)
-    weight = 0.1234567890123456789
-    near = knn_smoothed.near_nodes(graph, z, neighbors=10**50, weight=weight)
-    units = z / np.linalg.norm(z, axis=1, keepdims=True)
-    cosines = np.triu(units @ units.T, 1)
-    wanted = np.argwhere(cosines > 1e-5)
-    np.testing.assert_array_equal(near.edges, wanted)
-    np.testing.assert_allclose(near.weights, weight * cosines[tuple(wanted.T)], rtol=1e-5)
-
-
-def test_knn_smoothed_refuses_bad_settings():
-    with pytest.raises(InvalidTypeError, match="part"):
-        KNNSmoothed("GCN")
-    for wrong in ({"neighbors": 0}, {"weight": -1.0}, {"weight": np.nan}, {"powers": -1}):
-        with pytest.raises(InvalidArgumentError):
-            KNNSmoothed(SMALL, **wrong)
-
-
-def test_smoothed_linear_keeps_what_magnitude_says():
-    matrix = as_features(GRAPH, FEATURES)
-    weights = SMALL.initialize(GRAPH, matrix, seed=0)
-    lengths = np.linalg.norm(SMALL.embed(weights, GRAPH, FEATURES), axis=1)
-    np.testing.assert_allclose(lengths, 1, rtol=1e-5)
-    whole = SmoothedLinear(dim=6, powers=2, exponent=0.5, magnitude=1.0)
-    smoothed = SMALL.inputs(weights, GRAPH, matrix)
-    np.testing.assert_allclose(
-        whole.embed(weights, GRAPH, FEATURES),
-        smoothed.directions * smoothed.lengths[:, None],
-        atol=1e-6,
-    )
-
-
-def test_propagated_linear_standardises_columns():
-    matrix = as_features(GRAPH, FEATURES)
-    weights = WIDE.finish(WIDE.initialize(GRAPH, matrix, seed=0), GRAPH, matrix)
-    embedded = WIDE.embed(weights, GRAPH, FEATURES)
-    np.testing.assert_allclose(embedded.mean(axis=0), 0, atol=1e-5)
-    np.testing.assert_allclose(embedded.std(axis=0), 1, rtol=1e-5)
-    adjacency = GRAPH.normalized_adjacency().to_dense().astype(np.float64)
-    mapped = matrix @ weights["weight"]
-    z = (mapped + adjacency @ mapped + adjacency @ adjacency @ mapped) / 3
-    np.testing.assert_allclose(embedded, (z - z.mean(axis=0)) / z.std(axis=0), atol=1e-4)
-
-
-def test_concat_gives_each_block_its_scale():
-    encoder = _concat()
-    matrix = as_features(GRAPH, FEATURES)
-    weights = encoder.finish(encoder.initialize(GRAPH, matrix, seed=0), GRAPH, matrix)
-    embedded = encoder.embed(weights, GRAPH, FEATURES).astype(np.float64)
-    blocks = embedded[:, :6], embedded[:, 6:]
-    sizes = [np.sqrt(np.mean(block**2)) for block in blocks]
-    np.testing.assert_allclose(sizes[0] / sizes[1], 1.5, rtol=1e-5)
-    np.testing.assert_allclose(np.sqrt(np.mean(embedded**2)), 1, rtol=1e-5)
-    variables = {name: constant(array) for name, array in weights.items()}
-    joined = encoder.forward(variables, encoder.inputs(weights, GRAPH, matrix), rows=np.arange(4))
-    assert joined.shape == (4, 11)
 
 
 # Gradients of whole steps
@@ -268,9 +63,8 @@ def _total(parts):
 
 @pytest.mark.parametrize("form", [np.asarray, CSR.from_dense], ids=["dense", "sparse"])
 @pytest.mark.parametrize("objective", OBJECTIVES)
-@pytest.mark.parametrize("kind", ["smoothed", "propagated"])
-def test_gradients_of_a_step_equal_central_differences(kind, objective, form):
-    encoder = ENCODERS[kind]
+@pytest.mark.parametrize("encoder", [SMALL, WIDE], ids=["smoothed", "propagated"])
+def test_gradients_of_a_step_equal_central_differences(encoder, objective, form):
     matrix = as_features(GRAPH, form(FEATURES))
     weights = encoder.initialize(GRAPH, matrix, seed=0)
     run = OBJECTIVES[objective].start(encoder, weights, GRAPH, matrix, seed=0)
@@ -440,21 +234,21 @@ def test_a_fit_that_fails_leaves_the_earlier_one():
             trainer.fit(graph, features)
     trainer.callbacks = (_raise,)
     with pytest.raises(RuntimeError, match="epoch 1"):
-        trainer.fit(*_planted(seed=1))
+        trainer.fit(*planted(seed=1))
     assert trainer.history is history
     assert _bits(trainer) == kept
 
 
 def test_a_second_fit_starts_afresh():
     trainer = _trainer()
-    trainer.fit(*_planted(seed=1))
+    trainer.fit(*planted(seed=1))
     assert _bits(trainer.fit(GRAPH, FEATURES)) == _bits(_trainer().fit(GRAPH, FEATURES))
 
 
 def test_embed_takes_another_graph():
     trainer = _trainer().fit(GRAPH, FEATURES)
     assert np.array_equal(trainer.embed(), trainer.embed(GRAPH, FEATURES))
-    graph, features = _planted(groups=2, seed=5)
+    graph, features = planted(groups=2, seed=5)
     assert trainer.embed(graph, features).shape == (40, 6)
     with pytest.raises(InvalidArgumentError, match="without the graph"):
         trainer.embed(features=FEATURES)
@@ -466,7 +260,7 @@ def test_the_graph_alone_is_enough():
     trainer = _trainer().fit(GRAPH)
     assert trainer.embed().shape == (60, 6)
     with pytest.raises(InvalidArgumentError, match="40 nodes but the model was trained on 60"):
-        trainer.embed(_planted(groups=2)[0])
+        trainer.embed(planted(groups=2)[0])
 
 
 def test_settings_out_of_range_are_refused():
@@ -505,11 +299,28 @@ def test_several_encoders_side_by_side_can_be_trained_together():
         lambda: Concat((), ()),
         lambda: Concat((SmoothedLinear(),), (1.0, 2.0)),
         lambda: EdgeContrast(loss=InBatchInfoNCELoss(reduction="none")),
+        lambda: EdgeContrast(loss=InBatchInfoNCELoss(), correct_sampling=True),
     ],
 )
 def test_settings_outside_their_range_are_refused(make):
     with pytest.raises(InvalidArgumentError):
         make()
+
+
+def test_correcting_for_sampling_brings_nodes_of_many_edges_nearer():
+    rng = np.random.default_rng(0)
+    share = np.arange(1, 201) ** -0.8
+    edges = rng.choice(200, (2000, 2), p=share / share.sum())
+    edges = np.unique(np.sort(edges[edges[:, 0] != edges[:, 1]], axis=1), axis=0)
+    graph = Graph.from_edges(edges, 200)
+    nearer = []
+    for corrected in (False, True):
+        objective = EdgeContrast(batch_size=100, correct_sampling=corrected)
+        trainer = Trainer(SmoothedLinear(dim=64), objective, epochs=20, lr=0.05)
+        z = trainer.fit(graph, np.eye(200)).embed()
+        to_others = (z @ z.T).mean(axis=1)
+        nearer.append(to_others[:20].mean() - to_others[-100:].mean())
+    assert nearer[1] > 1.3 * nearer[0] > 0
 
 
 def test_mining_begins_after_the_first_epoch():

@@ -75,7 +75,8 @@ def embed(
     Notes
     -----
     Links: a linear map on smoothed features, trained by in-batch InfoNCE over edges that are left
-    out of the smoothing (:class:`EdgeContrast`). Nodes: such a map, where nodes of few
+    out of the smoothing, corrected for how often a node is a negative (:class:`EdgeContrast`).
+    Nodes: such a map, where nodes of few
     edges are averaged over near ones (:class:`ruvector.encoders.KNNSmoothed`). Graphs: untrained
     counts of what lies at the ends of walks (:class:`ruvector.walk_pairs.WalkPairs`, which can
     also embed graphs that come later). Time grows linearly with edges and with the features'
@@ -123,7 +124,7 @@ def fit_recipe(
     seed = check_int(seed, "seed", low=0)
     passes = min(max(round(EDGES_SEEN / max(graph.num_edges, 1)), 1), 5)
 
-    objective = EdgeContrast()
+    objective = EdgeContrast(correct_sampling=True)
     encoder: Encoder = SmoothedLinear(exponent=0.5)
     lr = 1e-3
     if task == "node":

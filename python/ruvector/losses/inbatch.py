@@ -92,6 +92,7 @@ class InBatchInfoNCELoss(Loss):
         *,
         ids: npt.ArrayLike | None = None,
         exclude: Pairs | None = None,
+        sampling_probabilities: npt.ArrayLike | None = None,
     ) -> Value:
         """Return the loss.
 
@@ -109,6 +110,11 @@ class InBatchInfoNCELoss(Loss):
             CSR lists of false negatives: the positives ``indices[indptr[i]:indptr[i + 1]]``, as
             row numbers of the batch, are no negatives of anchor i, nor anchor i of them. In
             ``"ntxent"`` neither row of the one pair is a negative of the other's rows.
+        sampling_probabilities : array_like of float, shape (B + M,), optional
+            How likely each positive, and then each further negative, was to be drawn; above 0, and
+            only the ratios count. Their logarithms are subtracted from the logits [4]_: what is
+            drawn often is a negative often, and would be pushed away for that alone. For
+            ``"oneway"``.
 
         Returns
         -------
@@ -117,11 +123,14 @@ class InBatchInfoNCELoss(Loss):
         Raises
         ------
         InvalidArgumentError
-            Shapes that do not fit together, NaN or infinity.
+            Shapes that do not fit together, NaN or infinity; probabilities that are not above 0,
+            or in a mode other than ``"oneway"``.
         InvalidTypeError
             Arrays of a wrong dtype.
         """
-        return self._value(anchors, positives, negatives, ids, *_lists(exclude))
+        return self._value(
+            anchors, positives, negatives, ids, *_lists(exclude), sampling_probabilities
+        )
 
     def value_and_grad(
         self,
@@ -131,13 +140,14 @@ class InBatchInfoNCELoss(Loss):
         *,
         ids: npt.ArrayLike | None = None,
         exclude: Pairs | None = None,
+        sampling_probabilities: npt.ArrayLike | None = None,
         out: Sequence[Array | None] | None = None,
     ) -> LossResult[InBatchGradients]:
         """Return the loss, bit for bit as calling gives it, and the gradients of all embeddings.
 
         Parameters
         ----------
-        anchors, positives, negatives, ids, exclude
+        anchors, positives, negatives, ids, exclude, sampling_probabilities
             As for calling the loss.
         out : sequence of ndarray, optional
             Three arrays to write the gradients to, for anchors, positives and negatives (None
@@ -150,7 +160,14 @@ class InBatchInfoNCELoss(Loss):
             ``value, gradients``, with the number of pairs as ``active``.
         """
         return self._value_and_grad(
-            InBatchGradients, out, anchors, positives, negatives, ids, *_lists(exclude)
+            InBatchGradients,
+            out,
+            anchors,
+            positives,
+            negatives,
+            ids,
+            *_lists(exclude),
+            sampling_probabilities,
         )
 
     def value_and_grad_indexed(
@@ -162,6 +179,7 @@ class InBatchInfoNCELoss(Loss):
         *,
         ids: npt.ArrayLike | None = None,
         exclude: Pairs | None = None,
+        sampling_probabilities: npt.ArrayLike | None = None,
         out: Array | None = None,
     ) -> LossResult[IndexedGradients]:
         """Return the loss on rows of one table and the table's gradient.
@@ -176,6 +194,7 @@ class InBatchInfoNCELoss(Loss):
         negatives : array_like of int, shape (M,), optional
         ids : array_like of int, shape (B,), optional
         exclude : (indptr, indices), optional
+        sampling_probabilities : array_like of float, shape (B + M,), optional
         out : ndarray, optional
             Array of the table's shape and dtype that is overwritten with the gradient.
 
@@ -185,7 +204,14 @@ class InBatchInfoNCELoss(Loss):
             Its gradients have the one field ``embeddings``, shape (n, d).
         """
         return self._value_and_grad_indexed(
-            embeddings, out, anchors, positives, negatives, ids, *_lists(exclude)
+            embeddings,
+            out,
+            anchors,
+            positives,
+            negatives,
+            ids,
+            *_lists(exclude),
+            sampling_probabilities,
         )
 
 

@@ -48,6 +48,11 @@ class EdgeContrast:
         Edges of a step, about: folds are cut into steps of equal size.
     folds : int
         Parts that the edges are cut into; 1 leaves every edge in the graph it is embedded from.
+    correct_sampling : bool
+        Allow for that a node is a negative as often as it has edges: `loss` is told so as its
+        `sampling_probabilities`. Similarities then tell how likely an edge is, which is higher
+        for nodes of many edges, and without it how much likelier than by their degrees. For
+        losses of mode ``"oneway"``.
     miner : HardNegativeMiner, other miner or function, optional
         Finds nodes that are near an anchor without being neighbours. A node's candidates are
         renewed every `refresh` epochs, after a first epoch without any. A function is called with
@@ -69,6 +74,9 @@ class EdgeContrast:
     ----------
     van den Oord, Li and Vinyals (2018), "Representation Learning with Contrastive Predictive
     Coding", arXiv:1807.03748.
+
+    Yi et al. (2019), "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
+    Recommendations", RecSys, for `correct_sampling`.
     """
 
     loss: InBatchInfoNCELoss = field(
@@ -76,6 +84,7 @@ class EdgeContrast:
     )
     batch_size: int = 512
     folds: int = 5
+    correct_sampling: bool = False
     miner: Miner | MiningFunction | None = None
     mined_loss: InfoNCELoss = field(default_factory=lambda: InfoNCELoss(temperature=0.1))
     num_mined: int = 8
@@ -90,6 +99,10 @@ class EdgeContrast:
         for name in ("loss", "mined_loss"):
             if getattr(self, name).reduction == "none":
                 raise InvalidArgumentError(f"{name} has reduction 'none'; use 'mean' or 'sum'")
+        if self.correct_sampling and self.loss.mode != "oneway":
+            raise InvalidArgumentError(
+                f"correct_sampling needs a loss of mode 'oneway' but loss has {self.loss.mode!r}"
+            )
 
     def start(
         self, encoder: Encoder, weights: Weights, graph: Graph, features: Features, *, seed: int
@@ -116,6 +129,7 @@ class _Run(SeededRun):
         self.encoder = encoder
         self.graph = graph
         self.adjacency = graph.adjacency()
+        self.degrees = graph.degrees if objective.correct_sampling else None
         self.features = features
         self.whole: Any = None
         self.loss = objective.loss
@@ -200,6 +214,9 @@ class _Run(SeededRun):
         anchors = np.where(turned, ends[:, 1], ends[:, 0])
         positives = np.where(turned, ends[:, 0], ends[:, 1])
         exclude = known_pairs(self.adjacency, anchors, positives)
+        chances = {}
+        if self.degrees is not None:
+            chances["sampling_probabilities"] = self.degrees[positives]
         mined = None if candidates is None else self._draw(candidates, anchors)
         if mined is not None and len(mined[0]) == 0:
             mined = None
@@ -211,7 +228,7 @@ class _Run(SeededRun):
             z = self.encoder.forward(variables, inputs, rows=rows, rng=noise)
             ends = np.cumsum([0, *map(len, nodes)])
             a, p, *others = (take_slice(z, slice(*ends[i : i + 2])) for i in range(len(nodes)))
-            losses = {"in_batch": loss_node(self.loss, [a, p], exclude=exclude)}
+            losses = {"in_batch": loss_node(self.loss, [a, p], exclude=exclude, **chances)}
             if mined is not None:
                 with_mined, negatives = mined
                 losses["mined"] = loss_node(

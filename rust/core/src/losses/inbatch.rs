@@ -6,9 +6,10 @@
 use std::ops::Range;
 
 use super::contract::*;
+use super::false_negatives::{Pairs, Same, take_out};
 use super::head::{Form, Negatives, head};
 use super::inputs::{Array, Inputs};
-use super::sweep::{Exclude, Sweep, Targets};
+use super::sweep::{Adjust, Sweep, Targets};
 use crate::error::{Error, Result};
 use crate::linalg::unit::{UnitGradient, UnitRows, Units};
 use crate::matrix::Matrix;
@@ -42,6 +43,7 @@ impl Loss for InBatch {
             Input::optional("ids", Kind::Indices, &[1]),
             Input::optional("exclude_indptr", Kind::Indices, &[1]),
             Input::optional("exclude_indices", Kind::Indices, &[1]),
+            Input::optional("sampling_probabilities", Kind::Floats, &[1]),
         ],
         by_number: ByNumber::Rows,
         options: &[
@@ -86,6 +88,7 @@ impl Loss for InBatch {
             ids.check_count("ids", &anchors, "anchors")?;
         }
         let count = anchors.count();
+        let probabilities = call.inputs.optional_floats("sampling_probabilities")?;
         let batch = Batch {
             anchors: anchors.matrix()?,
             positives: positives.matrix()?,
@@ -99,15 +102,26 @@ impl Loss for InBatch {
                 call.inputs.optional_indices("exclude_indptr")?,
                 call.inputs.optional_indices("exclude_indices")?,
             )?,
+            chances: match probabilities {
+                Some(given) => {
+                    self.log_chances(given, count + extra.map_or(0, |extra| extra.count()))?
+                }
+                None => Vec::new(),
+            },
         };
         let buffers = call.gradients.take().map(|mut gradients| Buffers {
             anchors: gradients.take("anchors"),
             positives: gradients.take("positives"),
             extra: gradients.take("negatives"),
         });
+        let cosines = batch.cosines(workers)?;
+        let chance = |i| batch.chances.get(i).map_or(0.0, |chance: &T| chance.wide());
         let mut pass = Pass {
             loss: self,
-            cosines: batch.cosines(workers)?,
+            logits: (0..count)
+                .map(|i| cosines[i] / self.temperature - chance(i))
+                .collect(),
+            cosines,
             items: vec![0.0; count],
             pulls: vec![0.0; count],
             weight: call.reduction.weight(count) / self.temperature,
@@ -124,12 +138,50 @@ impl Loss for InBatch {
     }
 }
 
+impl InBatch {
+    /// Logarithms of the probabilities with which positives and extra negatives were drawn.
+    fn log_chances<T: Real>(&self, given: Array<'_, T>, wanted: usize) -> Result<Vec<T>> {
+        let name = "sampling_probabilities";
+        if self.mode != Mode::OneWay {
+            return Err(Error::invalid(
+                name,
+                "are those of positives alone; use them with mode 'oneway'",
+            ));
+        }
+        if given.data.len() != wanted {
+            return Err(Error::invalid(
+                name,
+                format!(
+                    "has {} entries but there are {wanted} positives and negatives",
+                    given.data.len()
+                ),
+            ));
+        }
+        if let Some(at) = given
+            .data
+            .iter()
+            .position(|p| !(p.wide() > 0.0 && p.is_finite()))
+        {
+            return Err(Error::invalid(
+                name,
+                format!(
+                    "holds {} at {at} but must be above 0",
+                    given.data[at].wide()
+                ),
+            ));
+        }
+        Ok(given.data.iter().map(|p| p.ln()).collect())
+    }
+}
+
 struct Batch<'a, T> {
     anchors: Matrix<'a, T>,
     positives: Matrix<'a, T>,
     extra: Matrix<'a, T>,
     same: Same,
     pairs: Pairs,
+    /// Logarithms of the chances of positives and extra negatives; empty without any.
+    chances: Vec<T>,
 }
 
 impl<T: Real> Batch<'_, T> {
@@ -137,6 +189,15 @@ impl<T: Real> Batch<'_, T> {
     fn exclude_positives(&self, i: usize, first: usize, keys: &Range<usize>, row: &mut [T]) {
         self.same.exclude(i, first, keys, row);
         take_out(self.pairs.of_anchor.row(i), first, keys, row);
+    }
+
+    /// Subtracts the logarithms of their chances from logits for the positives and what follows.
+    fn correct(&self, keys: &Range<usize>, row: &mut [T]) {
+        if let Some(chances) = self.chances.get(keys.clone()) {
+            for (logit, &chance) in row.iter_mut().zip(chances) {
+                *logit = *logit - chance;
+            }
+        }
     }
 
     /// Takes what is no negative from positive `j`'s logits for the anchors.
@@ -157,142 +218,6 @@ impl<T: Real> Batch<'_, T> {
     }
 }
 
-/// Which pairs share an id.
-struct Same {
-    /// Pairs by id, those of one id in order.
-    order: Vec<usize>,
-    /// Where in `order` the pairs of a pair's id are.
-    spans: Vec<Range<usize>>,
-}
-
-impl Same {
-    fn new(count: usize, ids: Option<&[i64]>) -> Self {
-        let mut order: Vec<usize> = (0..count).collect();
-        let mut spans: Vec<_> = (0..count).map(|i| i..i + 1).collect();
-        if let Some(ids) = ids {
-            order.sort_by_key(|&i| (ids[i], i));
-            let mut start = 0;
-            for group in order.chunk_by(|&a, &b| ids[a] == ids[b]) {
-                let span = start..start + group.len();
-                group.iter().for_each(|&i| spans[i] = span.clone());
-                start = span.end;
-            }
-        }
-        Self { order, spans }
-    }
-
-    /// Takes the pairs that share `pair`'s id, itself included, from its logits for keys of which
-    /// pair j is key `first + j`.
-    fn exclude<T: Real>(&self, pair: usize, first: usize, keys: &Range<usize>, row: &mut [T]) {
-        take_out(&self.order[self.spans[pair].clone()], first, keys, row);
-    }
-}
-
-/// Sets the logits of keys `first + j` to minus infinity, for ascending `numbers` j.
-fn take_out<T: Real>(numbers: &[usize], first: usize, keys: &Range<usize>, row: &mut [T]) {
-    let start = numbers.partition_point(|&j| first + j < keys.start);
-    for &j in numbers[start..]
-        .iter()
-        .take_while(|&&j| first + j < keys.end)
-    {
-        row[first + j - keys.start] = T::neg_infinity();
-    }
-}
-
-/// Which positives are no negatives of which anchors, by anchor and by positive.
-struct Pairs {
-    of_anchor: Lists,
-    of_positive: Lists,
-}
-
-/// Ascending numbers for each pair of the batch.
-struct Lists {
-    starts: Vec<usize>,
-    numbers: Vec<usize>,
-}
-
-impl Lists {
-    fn empty(count: usize) -> Self {
-        Self {
-            starts: vec![0; count + 1],
-            numbers: Vec::new(),
-        }
-    }
-
-    fn row(&self, i: usize) -> &[usize] {
-        &self.numbers[self.starts[i]..self.starts[i + 1]]
-    }
-}
-
-impl Pairs {
-    /// From CSR arrays over the anchors, or none.
-    fn new(
-        count: usize,
-        indptr: Option<Array<'_, i64>>,
-        indices: Option<Array<'_, i64>>,
-    ) -> Result<Self> {
-        let (indptr, indices) = match (indptr, indices) {
-            (Some(indptr), Some(indices)) => (indptr.data, indices.data),
-            (None, None) => {
-                return Ok(Self {
-                    of_anchor: Lists::empty(count),
-                    of_positive: Lists::empty(count),
-                });
-            }
-            _ => return Err(Error::invalid("exclude", "needs both indptr and indices")),
-        };
-        let ascending = indptr.windows(2).all(|pair| pair[0] <= pair[1]);
-        let ends = (indptr.first(), indptr.last());
-        if indptr.len() != count + 1
-            || !ascending
-            || ends != (Some(&0), Some(&(indices.len() as i64)))
-        {
-            return Err(Error::invalid(
-                "exclude",
-                format!(
-                    "has an indptr of {} entries that must ascend from 0 to the {} indices and \
-                     have one entry more than the {count} anchors",
-                    indptr.len(),
-                    indices.len()
-                ),
-            ));
-        }
-        let mut by_anchor = vec![Vec::new(); count];
-        let mut by_positive = vec![Vec::new(); count];
-        for (i, span) in indptr.windows(2).enumerate() {
-            for &j in &indices[span[0] as usize..span[1] as usize] {
-                let j = usize::try_from(j)
-                    .ok()
-                    .filter(|&j| j < count)
-                    .ok_or_else(|| {
-                        Error::invalid(
-                            "exclude",
-                            format!("names positive {j} but there are {count}"),
-                        )
-                    })?;
-                by_anchor[i].push(j);
-                by_positive[j].push(i);
-            }
-        }
-        let lists = |rows: Vec<Vec<usize>>| {
-            let mut lists = Lists {
-                starts: vec![0],
-                numbers: Vec::new(),
-            };
-            for mut row in rows {
-                row.sort_unstable();
-                lists.numbers.append(&mut row);
-                lists.starts.push(lists.numbers.len());
-            }
-            lists
-        };
-        Ok(Self {
-            of_anchor: lists(by_anchor),
-            of_positive: lists(by_positive),
-        })
-    }
-}
-
 struct Buffers<'a, T> {
     anchors: &'a mut [T],
     positives: &'a mut [T],
@@ -302,6 +227,8 @@ struct Buffers<'a, T> {
 struct Pass<'a> {
     loss: &'a InBatch,
     cosines: Vec<f64>,
+    /// Each pair's own logit.
+    logits: Vec<f64>,
     items: Vec<f64>,
     /// The derivative to each pair's own cosine.
     pulls: Vec<f64>,
@@ -322,13 +249,16 @@ impl Pass<'_> {
         let right = UnitRows::of(&[batch.positives, batch.extra], workers)?;
         let (left, right) = (left.all(), right.all());
         check(&[left, right])?;
-        let exclude: Exclude<'_, T> = &|i, keys, row| batch.exclude_positives(i, 0, &keys, row);
-        let exclude_back: Exclude<'_, T> = &|j, keys, row| batch.exclude_anchors(j, 0, &keys, row);
+        let adjust: Adjust<'_, T> = &|i, keys, row| {
+            batch.exclude_positives(i, 0, &keys, row);
+            batch.correct(&keys, row);
+        };
+        let adjust_back: Adjust<'_, T> = &|j, keys, row| batch.exclude_anchors(j, 0, &keys, row);
         let forward = Sweep {
             queries: left,
             keys: right,
             temperature: self.loss.temperature,
-            exclude,
+            adjust,
         };
         let mut gradients = buffers.as_ref().map(|_| {
             (
@@ -356,7 +286,7 @@ impl Pass<'_> {
             let backward = Sweep {
                 queries: right.slice(0..count),
                 keys: left,
-                exclude: exclude_back,
+                adjust: adjust_back,
                 ..forward
             };
             let turned = targets(&mut gradients).map(|Targets { queries, keys }| Targets {
@@ -387,7 +317,7 @@ impl Pass<'_> {
             queries: rows.slice(0..2 * count),
             keys: rows,
             temperature: self.loss.temperature,
-            exclude: &|i, keys, row| {
+            adjust: &|i, keys, row| {
                 // A pair stands for two rows here, so an exclusion holds between all of them.
                 for first in [0, count] {
                     batch.exclude_positives(i % count, first, &keys, row);
@@ -424,7 +354,7 @@ impl Pass<'_> {
 
     /// One row of a direction that makes up `share` of the loss.
     fn row(&mut self, pair: usize, share: f64, among: Negatives) -> f64 {
-        let mut logit = [self.cosines[pair] / self.loss.temperature];
+        let mut logit = [self.logits[pair]];
         let head = head(Form::MeanOwn, &mut logit, among);
         self.items[pair] += share * head.loss;
         self.pulls[pair] += share * logit[0] * self.weight;

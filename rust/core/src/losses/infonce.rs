@@ -337,7 +337,7 @@ impl<T: Real> Pass<'_, T> {
             queries: queries.all(),
             keys: keys.all(),
             temperature: loss.temperature,
-            exclude: &|_, _, _| {},
+            adjust: &|_, _, _| {},
         };
         let mut targets = self.gradients.as_ref().map(|_| {
             (

@@ -13,6 +13,7 @@ mod distance_preservation;
 mod distillation;
 mod edge_bce;
 mod ewc;
+mod false_negatives;
 mod features;
 mod graph_classes;
 mod head;

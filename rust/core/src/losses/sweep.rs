@@ -22,15 +22,15 @@ const STRIP: usize = 128;
 /// Keys of one work item.
 const TILE: usize = 256;
 
-/// Takes keys of a range from one query's logits by setting them to minus infinity.
-pub type Exclude<'a, T> = &'a (dyn Fn(usize, Range<usize>, &mut [T]) + Sync);
+/// Changes one query's logits for the keys of a range; minus infinity takes a key out.
+pub type Adjust<'a, T> = &'a (dyn Fn(usize, Range<usize>, &mut [T]) + Sync);
 
 /// All queries against all keys.
 pub struct Sweep<'a, T> {
     pub queries: Units<'a, T>,
     pub keys: Units<'a, T>,
     pub temperature: f64,
-    pub exclude: Exclude<'a, T>,
+    pub adjust: Adjust<'a, T>,
 }
 
 /// Where the gradients of the unit rows are added. The queries are the first rows of theirs.
@@ -112,7 +112,7 @@ impl<T: Real> Sweep<'_, T> {
     }
 
     /// Both directions at once: as [`Self::run`], and `column` is told the same of each of the
-    /// first `columns` keys over all queries. Exclusion must not depend on the direction.
+    /// first `columns` keys over all queries. Adjusting must not depend on the direction.
     ///
     /// One shift serves rows and columns, so each logit has one exponential: a product for the
     /// sums and three for the gradients, where two separate runs take six. False, with nothing
@@ -244,7 +244,7 @@ impl<T: Real> Sweep<'_, T> {
                             }
                         }
                     }
-                    (self.exclude)(strip.start + r, tile.keys.clone(), row);
+                    (self.adjust)(strip.start + r, tile.keys.clone(), row);
                     tile.tops[r] = maps::max(row);
                 }
             }
