@@ -1,12 +1,14 @@
 """Quality of the recommended recipes beside the baselines, over seeds.
 
-    python benches/bench_quality.py [--seeds 5] [GRAPH.npz ...]
+    python benches/bench_quality.py [--seeds 5] [GRAPH ...]
 
 Without graphs: Cora, CiteSeer, Amazon Photo and the graphs of MUTAG from RUVECTOR_DATA or
 ../shared/data. Seed s also chooses the held-out edges; node accuracy is on the graph's own splits.
 A file with `graph_ptr` holds many graphs, whose labels are told by a 10-fold linear probe: seed s
 takes the s-th stored assignment of folds, the embedding of all graphs looks at no label, the
 penalty is chosen within the training folds, and the baseline is the histogram of node labels.
+Graphs may also be files and folders of the collections that graph_sets.py knows, whose random
+splits and folds are the bench's own.
 """
 
 import argparse
@@ -17,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import ruvector
+from graph_sets import graph_data, tu_folder
 from ruvector.cross_validation import cross_validated_accuracy
 from ruvector.graph_batch import GraphBatch
 from ruvector.recipes import TASKS
@@ -38,17 +41,20 @@ def measure(graph, task, seed):
     }
 
 
-def measure_graphs(path, seeds):
-    """Return the runs of a file of many graphs, as `measure` returns one."""
+def labelled_graphs(path):
+    """Return what a file of many graphs holds: these, their labels and assignments of folds."""
     with np.load(path) as data:
         kinds = np.eye(int(data["node_labels"].max()) + 1, dtype=np.float32)
         features = kinds[data["node_labels"]]
         graph = ruvector.Graph.from_edges(data["edges"], len(features), features=features)
-        batch = GraphBatch(graph, data["graph_ptr"])
-        labels, folds = data["graph_labels"], data["folds"]
+        return GraphBatch(graph, data["graph_ptr"]), data["graph_labels"], data["folds"]
+
+
+def measure_graphs(batch, labels, folds, seeds):
+    """Return the runs of many graphs, as `measure` returns one."""
     ways = {
         "trained": lambda seed: ruvector.embed(batch, task="graph", seed=seed),
-        "smooth": lambda _: batch.pool(features, "mean"),
+        "smooth": lambda _: batch.pool(batch.graph.features, "mean"),
     }
     runs = []
     for seed in range(seeds):
@@ -86,10 +92,13 @@ def main():
     print("| graph | figure | trained | smooth | seconds, trained / smooth |")
     print("|---|---|---|---|---|")
     for path in paths:
-        if "graph_ptr" in np.load(path):
-            print_rows(path.stem, ["fold_accuracy"], measure_graphs(path, arguments.seeds))
+        arrays = () if path.is_dir() else np.load(path).files
+        if path.is_dir() or "graph_ptr" in arrays:
+            graphs = tu_folder(path) if path.is_dir() else labelled_graphs(path)
+            print_rows(path.stem, ["fold_accuracy"], measure_graphs(*graphs, arguments.seeds))
             continue
-        graph = ruvector.Graph.load_npz(path)
+        read = graph_data if "adj_matrix" in arrays else ruvector.Graph.load_npz
+        graph = read(path)
         for task in TASKS:
             runs = [measure(graph, task, seed) for seed in range(arguments.seeds)]
             print_rows(path.stem, FIGURES[task], runs)

@@ -75,7 +75,7 @@ class WalkPairs:
     (3, 1)
     """
 
-    def __init__(self, *, dim: int = 256, powers: int = 3, seed: int = 0) -> None:
+    def __init__(self, *, dim: int = 256, powers: int = 5, seed: int = 0) -> None:
         self.dim = check_int(dim, "dim", low=1)
         self.powers = check_int(powers, "powers", low=0)
         self.seed = check_int(seed, "seed", low=0)
