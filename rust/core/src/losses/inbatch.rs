@@ -165,7 +165,7 @@ impl InBatch {
             return Err(Error::invalid(
                 name,
                 format!(
-                    "holds {} at {at} but must be above 0",
+                    "holds {} at {at} but must be finite and above 0",
                     given.data[at].wide()
                 ),
             ));
