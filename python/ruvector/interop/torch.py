@@ -314,7 +314,11 @@ def _constant(value: Any, name: str, loss: Loss) -> Any:
 
 def _as_array(tensor: torch.Tensor) -> Array:
     """Return a tensor's values; one marked as negated, such as ``z.conj().imag``, is copied."""
-    return tensor.detach().resolve_neg().numpy()  # type: ignore[no-any-return, unused-ignore]
+    if tensor.requires_grad or tensor.is_neg():
+        tensor = tensor.detach().resolve_neg()
+    # Unlike Tensor.numpy it takes what a function given to torch.func found outside.
+    array: Array = np.from_dlpack(tensor)
+    return array
 
 
 def _check(tensor: torch.Tensor, name: str) -> None:
