@@ -76,11 +76,11 @@ def embed(
     -----
     Links: a linear map on smoothed features, trained by in-batch InfoNCE over edges that are left
     out of the smoothing, corrected for how often a node is a negative (:class:`EdgeContrast`).
-    Nodes: such a map, where nodes of few
-    edges are averaged over near ones (:class:`ruvector.encoders.KNNSmoothed`). Graphs: untrained
-    counts of what lies at the ends of walks (:class:`ruvector.walk_pairs.WalkPairs`, which can
-    also embed graphs that come later). Time grows linearly with edges and with the features'
-    values; up to 16,384 nodes the nearest are found among all pairs.
+    Nodes: such a map, where nodes of few edges are averaged over near ones
+    (:class:`ruvector.encoders.KNNSmoothed`). Graphs: untrained counts of what lies at the ends of
+    walks (:class:`ruvector.walk_pairs.WalkPairs`, which can also embed graphs that come later).
+    Time grows linearly with edges and with the features' values; up to 16,384 nodes the nearest
+    are found among all pairs.
 
     Examples
     --------

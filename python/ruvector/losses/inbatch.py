@@ -64,6 +64,8 @@ class InBatchInfoNCELoss(Loss):
        Supervision", 2021. arXiv:2103.00020
     .. [3] Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations",
        2020. arXiv:2002.05709
+    .. [4] Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
+       Recommendations", RecSys 2019. doi:10.1145/3298689.3346996
 
     Examples
     --------
@@ -111,10 +113,10 @@ class InBatchInfoNCELoss(Loss):
             row numbers of the batch, are no negatives of anchor i, nor anchor i of them. In
             ``"ntxent"`` neither row of the one pair is a negative of the other's rows.
         sampling_probabilities : array_like of float, shape (B + M,), optional
-            How likely each positive, and then each further negative, was to be drawn; above 0, and
-            only the ratios count. Their logarithms are subtracted from the logits [4]_: what is
-            drawn often is a negative often, and would be pushed away for that alone. For
-            ``"oneway"``.
+            How likely each positive, and then each further negative, was to be drawn; above 0 in
+            the embeddings' dtype, and only the ratios count. Their logarithms are subtracted from
+            the logits [4]_: what is drawn often is a negative often, and would be pushed away for
+            that alone. For ``"oneway"``.
 
         Returns
         -------

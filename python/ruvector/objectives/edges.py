@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ruvector.arrays import check_int
+from ruvector.arrays import check_bool, check_int
 from ruvector.autograd import Variable, constant, gather, loss_node, reshape, take_slice
 from ruvector.encoders import Encoder, Weights
 from ruvector.errors import InvalidArgumentError
@@ -48,11 +48,6 @@ class EdgeContrast:
         Edges of a step, about: folds are cut into steps of equal size.
     folds : int
         Parts that the edges are cut into; 1 leaves every edge in the graph it is embedded from.
-    correct_sampling : bool
-        Allow for that a node is a negative as often as it has edges: `loss` is told so as its
-        `sampling_probabilities`. Similarities then tell how likely an edge is, which is higher
-        for nodes of many edges, and without it how much likelier than by their degrees. For
-        losses of mode ``"oneway"``.
     miner : HardNegativeMiner, other miner or function, optional
         Finds nodes that are near an anchor without being neighbours. A node's candidates are
         renewed every `refresh` epochs, after a first epoch without any. A function is called with
@@ -69,6 +64,11 @@ class EdgeContrast:
         Embed a step's nodes from so many sampled neighbours at each layer of the encoder, in a list
         one number a layer, that of the step's own nodes first; -1 for all. A curriculum's number
         replaces them. Without it every step reads the whole graph. Searches read it in any case.
+    correct_sampling : bool
+        Make up for that a node is a negative of a batch as often as it has edges: its degree is
+        what `loss` takes for its sampling probability. A similarity then tells how likely an edge
+        is, also for having nodes of many edges, and without it how much likelier than their
+        degrees say. For losses of mode ``"oneway"``; `mined_loss` is not corrected.
 
     References
     ----------
@@ -84,12 +84,12 @@ class EdgeContrast:
     )
     batch_size: int = 512
     folds: int = 5
-    correct_sampling: bool = False
     miner: Miner | MiningFunction | None = None
     mined_loss: InfoNCELoss = field(default_factory=lambda: InfoNCELoss(temperature=0.1))
     num_mined: int = 8
     refresh: int = 2
     num_neighbors: Fanouts | None = None
+    correct_sampling: bool = False
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "folds", "num_mined", "refresh"):
@@ -99,6 +99,7 @@ class EdgeContrast:
         for name in ("loss", "mined_loss"):
             if getattr(self, name).reduction == "none":
                 raise InvalidArgumentError(f"{name} has reduction 'none'; use 'mean' or 'sum'")
+        check_bool(self.correct_sampling, "correct_sampling")
         if self.correct_sampling and self.loss.mode != "oneway":
             raise InvalidArgumentError(
                 f"correct_sampling needs a loss of mode 'oneway' but loss has {self.loss.mode!r}"

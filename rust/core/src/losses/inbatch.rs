@@ -102,12 +102,11 @@ impl Loss for InBatch {
                 call.inputs.optional_indices("exclude_indptr")?,
                 call.inputs.optional_indices("exclude_indices")?,
             )?,
-            chances: match probabilities {
-                Some(given) => {
-                    self.log_chances(given, count + extra.map_or(0, |extra| extra.count()))?
-                }
-                None => Vec::new(),
-            },
+            chances: probabilities
+                .map(|given| {
+                    self.log_chances(given, count + extra.map_or(0, |extra| extra.count()))
+                })
+                .transpose()?,
         };
         let buffers = call.gradients.take().map(|mut gradients| Buffers {
             anchors: gradients.take("anchors"),
@@ -115,7 +114,7 @@ impl Loss for InBatch {
             extra: gradients.take("negatives"),
         });
         let cosines = batch.cosines(workers)?;
-        let chance = |i| batch.chances.get(i).map_or(0.0, |chance: &T| chance.wide());
+        let chance = |i: usize| batch.chances.as_ref().map_or(0.0, |all| all[i].wide());
         let mut pass = Pass {
             loss: self,
             logits: (0..count)
@@ -145,7 +144,7 @@ impl InBatch {
         if self.mode != Mode::OneWay {
             return Err(Error::invalid(
                 name,
-                "are those of positives alone; use them with mode 'oneway'",
+                "correct one direction alone; use them with mode 'oneway'",
             ));
         }
         if given.data.len() != wanted {
@@ -180,8 +179,8 @@ struct Batch<'a, T> {
     extra: Matrix<'a, T>,
     same: Same,
     pairs: Pairs,
-    /// Logarithms of the chances of positives and extra negatives; empty without any.
-    chances: Vec<T>,
+    /// Logarithms of the chances of positives and extra negatives.
+    chances: Option<Vec<T>>,
 }
 
 impl<T: Real> Batch<'_, T> {
@@ -193,9 +192,9 @@ impl<T: Real> Batch<'_, T> {
 
     /// Subtracts the logarithms of their chances from logits for the positives and what follows.
     fn correct(&self, keys: &Range<usize>, row: &mut [T]) {
-        if let Some(chances) = self.chances.get(keys.clone()) {
-            for (logit, &chance) in row.iter_mut().zip(chances) {
-                *logit = *logit - chance;
+        if let Some(chances) = &self.chances {
+            for (logit, &chance) in row.iter_mut().zip(&chances[keys.clone()]) {
+                *logit -= chance;
             }
         }
     }
