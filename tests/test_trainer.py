@@ -15,6 +15,7 @@ from ruvector import (
 from ruvector.autograd import Variable, add, backward, constant
 from ruvector.errors import (
     InvalidArgumentError,
+    InvalidTypeError,
     NotFittedError,
 )
 from ruvector.losses import CCASSGLoss, InBatchInfoNCELoss
@@ -137,6 +138,11 @@ def test_known_pairs_of_no_pairs():
 def test_edge_contrast_refuses_counts_below_1(name):
     with pytest.raises(InvalidArgumentError, match=name):
         EdgeContrast(**{name: 0})
+
+
+def test_correcting_is_asked_for_by_a_bool():
+    with pytest.raises(InvalidTypeError, match="correct_sampling"):
+        EdgeContrast(correct_sampling="yes")
 
 
 @pytest.mark.parametrize("name", ["edge_drop", "feature_drop"])
