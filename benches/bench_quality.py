@@ -19,9 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import ruvector
-from graph_sets import graph_data, tu_folder
+from graph_sets import batch_of, graph_data, tu_folder
 from ruvector.cross_validation import cross_validated_accuracy
-from ruvector.graph_batch import GraphBatch
 from ruvector.recipes import TASKS
 
 DEFAULT = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -41,13 +40,16 @@ def measure(graph, task, seed):
     }
 
 
-def labelled_graphs(path):
-    """Return what a file of many graphs holds: these, their labels and assignments of folds."""
+def read(path):
+    """Return a graph; or of many a batch, their labels and assignments to folds."""
+    if path.is_dir():
+        return tu_folder(path)
     with np.load(path) as data:
-        kinds = np.eye(int(data["node_labels"].max()) + 1, dtype=np.float32)
-        features = kinds[data["node_labels"]]
-        graph = ruvector.Graph.from_edges(data["edges"], len(features), features=features)
-        return GraphBatch(graph, data["graph_ptr"]), data["graph_labels"], data["folds"]
+        if "graph_ptr" in data:
+            graphs = batch_of(data["edges"], data["node_labels"], data["graph_ptr"])
+            return graphs, data["graph_labels"], data["folds"]
+        published = "adj_matrix" in data
+    return graph_data(path) if published else ruvector.Graph.load_npz(path)
 
 
 def measure_graphs(batch, labels, folds, seeds):
@@ -92,13 +94,10 @@ def main():
     print("| graph | figure | trained | smooth | seconds, trained / smooth |")
     print("|---|---|---|---|---|")
     for path in paths:
-        arrays = () if path.is_dir() else np.load(path).files
-        if path.is_dir() or "graph_ptr" in arrays:
-            graphs = tu_folder(path) if path.is_dir() else labelled_graphs(path)
-            print_rows(path.stem, ["fold_accuracy"], measure_graphs(*graphs, arguments.seeds))
-            continue
-        read = graph_data if "adj_matrix" in arrays else ruvector.Graph.load_npz
         graph = read(path)
+        if isinstance(graph, tuple):
+            print_rows(path.stem, ["fold_accuracy"], measure_graphs(*graph, arguments.seeds))
+            continue
         for task in TASKS:
             runs = [measure(graph, task, seed) for seed in range(arguments.seeds)]
             print_rows(path.stem, FIGURES[task], runs)

@@ -22,7 +22,6 @@ def graph_data(path):
         features = file["node_attr"].item().astype(np.float32).tocsr()
         labels = file["node_label"].astype(np.int64)
     edges = np.stack([adjacency.row, adjacency.col], axis=1).astype(np.int64)
-    edges = np.unique(np.sort(edges[edges[:, 0] != edges[:, 1]], axis=1), axis=0)
     count = len(labels)
     masks = np.zeros((3, SPLITS, count), bool)
     for split in range(SPLITS):
@@ -34,10 +33,16 @@ def graph_data(path):
     return replace(graph, **named)
 
 
-def tu_folder(folder):
-    """Return a batch of graphs with their labels' indicators, graph labels and folds.
+def batch_of(edges, kinds, indptr):
+    """Return many graphs whose features say of which kind each node is."""
+    features = np.eye(int(kinds.max()) + 1, dtype=np.float32)[kinds]
+    return GraphBatch(Graph.from_edges(edges, len(kinds), features=features), indptr)
 
-    Folds are three assignments to ten, each class spread evenly over them.
+
+def tu_folder(folder):
+    """Return a batch of graphs, their labels, and three assignments to ten folds.
+
+    Each class is spread evenly over the folds.
     """
     name = folder.name
 
@@ -46,10 +51,7 @@ def tu_folder(folder):
         return np.unique(numbers[:, 0], return_inverse=True)[1]
 
     edges = np.loadtxt(folder / f"{name}_A.txt", dtype=np.int64, delimiter=",") - 1
-    edges = np.unique(np.sort(edges[edges[:, 0] != edges[:, 1]], axis=1), axis=0)
     graph_of, labels, kinds = map(column, ("graph_indicator", "graph_labels", "node_labels"))
-    features = np.eye(kinds.max() + 1, dtype=np.float32)[kinds]
-    graph = Graph.from_edges(edges, len(kinds), features=features)
     indptr = np.concatenate([[0], np.cumsum(np.bincount(graph_of))])
     folds = []
     for seed in range(3):
@@ -58,4 +60,4 @@ def tu_folder(folder):
         fold = np.empty(len(labels), np.int64)
         fold[order] = np.arange(len(labels)) % 10
         folds.append(fold)
-    return GraphBatch(graph, indptr), labels, folds
+    return batch_of(edges, kinds, indptr), labels, folds

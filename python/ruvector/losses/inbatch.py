@@ -130,9 +130,8 @@ class InBatchInfoNCELoss(Loss):
         InvalidTypeError
             Arrays of a wrong dtype.
         """
-        return self._value(
-            anchors, positives, negatives, ids, *_lists(exclude), sampling_probabilities
-        )
+        rest = _rest(ids, exclude, sampling_probabilities)
+        return self._value(anchors, positives, negatives, *rest)
 
     def value_and_grad(
         self,
@@ -161,16 +160,8 @@ class InBatchInfoNCELoss(Loss):
         LossResult
             ``value, gradients``, with the number of pairs as ``active``.
         """
-        return self._value_and_grad(
-            InBatchGradients,
-            out,
-            anchors,
-            positives,
-            negatives,
-            ids,
-            *_lists(exclude),
-            sampling_probabilities,
-        )
+        rest = _rest(ids, exclude, sampling_probabilities)
+        return self._value_and_grad(InBatchGradients, out, anchors, positives, negatives, *rest)
 
     def value_and_grad_indexed(
         self,
@@ -205,23 +196,20 @@ class InBatchInfoNCELoss(Loss):
         LossResult
             Its gradients have the one field ``embeddings``, shape (n, d).
         """
-        return self._value_and_grad_indexed(
-            embeddings,
-            out,
-            anchors,
-            positives,
-            negatives,
-            ids,
-            *_lists(exclude),
-            sampling_probabilities,
-        )
+        rest = _rest(ids, exclude, sampling_probabilities)
+        return self._value_and_grad_indexed(embeddings, out, anchors, positives, negatives, *rest)
 
 
-def _lists(exclude: Pairs | None) -> Pairs | tuple[None, None]:
+def _rest(
+    ids: npt.ArrayLike | None,
+    exclude: Pairs | None,
+    sampling_probabilities: npt.ArrayLike | None,
+) -> tuple[npt.ArrayLike | None, ...]:
+    """Return the inputs without gradient as the core lists them."""
     if exclude is None:
-        return None, None
+        return ids, None, None, sampling_probabilities
     try:
         indptr, indices = exclude
     except (TypeError, ValueError):
         raise InvalidTypeError("exclude must be a pair of arrays, indptr and indices") from None
-    return indptr, indices
+    return ids, indptr, indices, sampling_probabilities

@@ -215,9 +215,7 @@ class _Run(SeededRun):
         anchors = np.where(turned, ends[:, 1], ends[:, 0])
         positives = np.where(turned, ends[:, 0], ends[:, 1])
         exclude = known_pairs(self.adjacency, anchors, positives)
-        chances = {}
-        if self.degrees is not None:
-            chances["sampling_probabilities"] = self.degrees[positives]
+        chances = None if self.degrees is None else self.degrees[positives]
         mined = None if candidates is None else self._draw(candidates, anchors)
         if mined is not None and len(mined[0]) == 0:
             mined = None
@@ -229,7 +227,8 @@ class _Run(SeededRun):
             z = self.encoder.forward(variables, inputs, rows=rows, rng=noise)
             ends = np.cumsum([0, *map(len, nodes)])
             a, p, *others = (take_slice(z, slice(*ends[i : i + 2])) for i in range(len(nodes)))
-            losses = {"in_batch": loss_node(self.loss, [a, p], exclude=exclude, **chances)}
+            options = {"exclude": exclude, "sampling_probabilities": chances}
+            losses = {"in_batch": loss_node(self.loss, [a, p], **options)}
             if mined is not None:
                 with_mined, negatives = mined
                 losses["mined"] = loss_node(

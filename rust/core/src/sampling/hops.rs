@@ -6,14 +6,13 @@
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use super::bits::{expand, ones, transpose};
 use crate::batch::check_indices;
 use crate::error::{Error, Result};
 use crate::graph::csr::Csr;
 use crate::graph::transpose::{self, CsrBuffer};
 use crate::pool::Workers;
 use crate::simd::{Elementwise, elementwise};
-
-use super::bits::{expand, ones, transpose};
 
 /// Searches that run together.
 pub(super) const TOGETHER: usize = 512;
